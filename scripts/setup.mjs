@@ -1,55 +1,73 @@
-// Installs the dependencies if they are missing or out of date, and makes sure that the Node that will run
-// is new enough. Runs before every npm script, on any Node from 16 on: quiet and quick when all is well.
+// Installs the dependencies if they are missing or out of date, and makes sure that the Node that will run is new
+// enough. Runs before every npm script, on any Node from 14 on: quiet and quick when all is well.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const stamp = `${root}node_modules/.sluice-setup`
+const bundled = `${root}node_modules/.bin/node`
 const REQUIRED = [22, 18]
 
-const wanted = createHash('sha256')
-  .update(readFileSync(`${root}package-lock.json`))
-  .update(readFileSync(`${root}package.json`))
-  .digest('hex')
-const installed = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
+if (!upToDate()) install()
+const version = runningVersion()
+if (!isEnough(version)) {
+  const missing = process.platform === 'linux' && process.arch === 'x64' && !existsSync(bundled)
+  fail(
+    `Sluice needs Node.js ${REQUIRED.join('.')} or later; this machine has ${version}. ` +
+      'Install a newer one from https://nodejs.org and run the command again.' +
+      (missing ? ' Or run "npm ci": it fetches a Node for this project alone, which is not there now.' : ''),
+  )
+}
 
-if (installed !== wanted) {
+/** Whether what npm last installed here, by its own record, is what the lockfile asks for. */
+function upToDate() {
+  const installed = packages('node_modules/.package-lock.json')
+  const wanted = packages('package-lock.json')
+  return Object.keys(wanted).every(path => {
+    if (path === '' || (wanted[path].optional && !installed[path])) return true
+    const { version, integrity } = installed[path] || { version: 'none' }
+    return (
+      version === wanted[path].version && (!wanted[path].integrity || integrity === wanted[path].integrity)
+    )
+  })
+}
+
+/** @param {string} lockfile */
+function packages(lockfile) {
+  return existsSync(root + lockfile) ? JSON.parse(readFileSync(root + lockfile, 'utf8')).packages : {}
+}
+
+function install() {
   process.stderr.write('Installing dependencies (once, and again when they change) …\n')
-  // Set by the npm that runs this script: its Node and its npm, not whichever is first on the PATH.
-  const npm = process.env.npm_execpath
-  const [command, args] = npm ? [process.execPath, [npm]] : ['npm', []]
+  // The npm that runs this script, on the Node that runs it: not whichever is first on the PATH.
+  const npm = process.env.npm_execpath || ''
+  const [command, args] = npm.endsWith('npm-cli.js') ? [process.execPath, [npm]] : ['npm', []]
   const result = spawnSync(command, [...args, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
   })
-  if (result.status !== 0) fail('The dependencies could not be installed; "npm ci" in this folder says why.')
-  writeFileSync(stamp, wanted)
-}
-
-let version = nodeVersion()
-if (version === undefined) {
-  // The bundled Node is built for glibc; where it does not start (Alpine, say), the machine's own serves.
-  rmSync(`${root}node_modules/.bin/node`, { force: true })
-  version = nodeVersion()
-}
-const [major = 0, minor = 0] = (version ?? '').replace('v', '').split('.').map(Number)
-if (major < REQUIRED[0] || (major === REQUIRED[0] && minor < REQUIRED[1])) {
-  fail(
-    `Sluice needs Node.js ${REQUIRED.join('.')} or later, and this machine has ${version ?? 'none'}. ` +
-      'Install a newer one from https://nodejs.org and run the command again.',
-  )
-}
-
-/** @returns {string | undefined} the version of the Node that npm scripts run, if it starts at all */
-function nodeVersion() {
-  const bundled = `${root}node_modules/.bin/node`
-  try {
-    return execFileSync(existsSync(bundled) ? bundled : 'node', ['--version'], { encoding: 'utf8' }).trim()
-  } catch {
-    return undefined
+  if (result.status !== 0) {
+    fail('The dependencies could not be installed; what npm said stands above. Then run the command again.')
   }
+}
+
+/** The version of the Node that npm scripts run, after the installation; empty if none starts. */
+function runningVersion() {
+  if (!existsSync(bundled)) return process.version
+  if (realpathSync(bundled) === process.execPath) return process.version
+  try {
+    return execFileSync(bundled, ['--version'], { encoding: 'utf8' }).trim()
+  } catch {
+    // The bundled Node is built for glibc; where it does not start (Alpine, say), the machine's own serves.
+    rmSync(bundled, { force: true })
+    return process.version
+  }
+}
+
+/** @param {string} version */
+function isEnough(version) {
+  const [major, minor] = version.replace('v', '').split('.').map(Number)
+  return major > REQUIRED[0] || (major === REQUIRED[0] && minor >= REQUIRED[1])
 }
 
 /** @param {string} message */
