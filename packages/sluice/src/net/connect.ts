@@ -1,23 +1,28 @@
-// Connectors: services from a target to a connected stream.
-import type { Socket } from 'node:net'
-import type { Service } from '../core/index.ts'
+// Connectors: services from a target to a connected stream. The first one is TCP and unix sockets.
+import { type NetConnectOpts, connect as netConnect, type Socket } from 'node:net'
+import {
+  type Duration,
+  type ErrorCode,
+  errorCode,
+  milliseconds,
+  type Service,
+  SluiceError,
+} from '../core/index.ts'
 import type { Endpoint } from './address.ts'
 import type { Connection } from './connection.ts'
+import { cut, ignore, type Stream } from './stream.ts'
 
 /** What a connector is asked: where to, and for whom. */
-export interface ConnectRequest<C = Connection> {
+export interface ConnectRequest<out C = Connection> {
   readonly to: Endpoint
   /** The client's connection on whose behalf this one is made; absent for connections of Sluice's own (health checks). */
-  readonly client?: C
+  readonly client?: C | undefined
   /** Gives up connecting. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
-/** A connected stream, ready to be written to and read from. */
-export interface Connected {
-  /** The byte stream; a TLS socket below `connectTls`. It is paused: nothing has been read yet. */
-  socket: Socket
-}
+/** A connected stream. Nothing has been read from it yet. */
+export type Connected = Stream
 
 /** A service from a request to connect to a connected stream. */
 export type Connector<C = Connection> = Service<ConnectRequest<C>, Connected>
@@ -27,3 +32,120 @@ export type Connector<C = Connection> = Service<ConnectRequest<C>, Connected>
  * connection.
  */
 export type ConnectLayer<in Needs = unknown> = <C extends Needs>(next: Connector<C>) => Connector<C>
+
+export interface ConnectOptions {
+  /**
+   * How long connecting may take, resolving the name included.
+   * @default '5s'
+   */
+  readonly timeout?: Duration
+}
+
+/** Idle time before the kernel probes whether the backend is still there, in ms. */
+const KEEP_ALIVE_DELAY = 60_000
+
+/**
+ * Connects over TCP or a unix socket. Names are resolved, and their addresses tried with both families raced
+ * (RFC 8305, by the platform). TCP_NODELAY and keep-alive are on.
+ *
+ * The connector throws `CONNECT_REFUSED`, `CONNECT_TIMEOUT`, `CONNECT_UNREACHABLE`, `CONNECT_NAME` or `CONNECT_FAILED`.
+ *
+ * @throws {SluiceError} `DURATION_INVALID`
+ */
+export function connectTcp(options: ConnectOptions = {}): Connector<unknown> {
+  const timeout = milliseconds(options.timeout ?? '5s')
+
+  return ({ to, signal }) =>
+    new Promise((resolve, reject) => {
+      const socket = netConnect(socketOptions(to))
+      const timer = setTimeout(() => {
+        fail(new SluiceError('CONNECT_TIMEOUT', `${to} did not accept a connection within ${timeout} ms`))
+      }, timeout)
+      function onConnect(): void {
+        stop()
+        socket.on('error', ignore)
+        resolve(new ConnectedSocket(socket))
+      }
+      function onError(cause: Error): void {
+        fail(connectError(to, cause))
+      }
+      function onAbort(): void {
+        fail(new SluiceError('CONNECT_FAILED', `connecting to ${to} was given up`, { cause: signal?.reason }))
+      }
+      function fail(error: SluiceError): void {
+        stop()
+        socket.on('error', ignore)
+        socket.destroy()
+        reject(error)
+      }
+      function stop(): void {
+        clearTimeout(timer)
+        socket.off('connect', onConnect)
+        socket.off('error', onError)
+        signal?.removeEventListener('abort', onAbort)
+      }
+      // Nothing is read before there is someone to read: what the backend sends first waits in the kernel.
+      socket.pause()
+      socket.on('connect', onConnect)
+      socket.on('error', onError)
+      if (signal?.aborted) onAbort()
+      else signal?.addEventListener('abort', onAbort)
+    })
+}
+
+class ConnectedSocket implements Connected {
+  socket: Socket
+  readonly #transport: Socket
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    this.#transport = socket
+  }
+
+  reset(): void {
+    cut(this.socket, this.#transport)
+  }
+}
+
+function socketOptions(to: Endpoint): NetConnectOpts & { allowHalfOpen: true } {
+  switch (to.family) {
+    case 'unix':
+      return { path: to.path, allowHalfOpen: true }
+    case 'name':
+      return { ...TCP, host: to.name, port: to.port, autoSelectFamily: true }
+    default:
+      // The family is known: without it the platform would look the address up like a name.
+      return {
+        ...TCP,
+        host: to.zone === undefined ? to.host : `${to.host}%${to.zone}`,
+        port: to.port,
+        family: to.family === 'ipv6' ? 6 : 4,
+        autoSelectFamily: false,
+      }
+  }
+}
+
+const TCP = {
+  allowHalfOpen: true,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: KEEP_ALIVE_DELAY,
+} as const
+
+const CODES: Readonly<Record<string, [ErrorCode, string]>> = {
+  ECONNREFUSED: ['CONNECT_REFUSED', 'refused the connection; is the backend running there?'],
+  ENOENT: ['CONNECT_REFUSED', 'does not exist; is the backend running there?'],
+  ETIMEDOUT: ['CONNECT_TIMEOUT', 'did not accept the connection in time'],
+  EHOSTUNREACH: ['CONNECT_UNREACHABLE', 'can not be reached from here'],
+  ENETUNREACH: ['CONNECT_UNREACHABLE', 'can not be reached from here'],
+  ENOTFOUND: ['CONNECT_NAME', 'has a name that does not exist'],
+  EAI_AGAIN: ['CONNECT_NAME', 'has a name that could not be resolved just now'],
+}
+
+function connectError(to: Endpoint, cause: Error): SluiceError {
+  // Where several addresses were tried, the platform gives all their errors in one: the first says why.
+  const first = cause instanceof AggregateError ? cause.errors[0] : cause
+  const code = errorCode(first)
+  const [known, text] = CODES[code] ?? ['CONNECT_FAILED', `could not be connected to (${code})`]
+  return new SluiceError(known, `${to} ${text}`, { cause: first })
+}

@@ -1,10 +1,11 @@
 // One accepted connection: the byte stream, and what was observed about it.
 import type { Socket } from 'node:net'
 import type { Address } from './address.ts'
+import { cut, type Stream } from './stream.ts'
 
 /** A connection as it was accepted. Layers add what they prove: `proxied`, `tls`. */
-export interface Connection {
-  /** Unique in this process, for log lines; short and in order of accepting. */
+export interface Connection extends Stream {
+  /** Unique in this process, for log lines; counts up in order of accepting. */
   readonly id: string
   /** The byte stream as it is at this point of the stack: the TCP socket, or the TLS socket below `acceptTls`. */
   socket: Socket
@@ -14,10 +15,8 @@ export interface Connection {
   readonly local: Address
   /** Aborted when the listener drains: finish what is in flight, begin nothing new. Shared by all its connections. */
   readonly draining: AbortSignal
-  /** Aborted when the limit of the drain has passed; the listener then closes the connection by itself. */
+  /** Aborted when the limit of the drain has passed; the listener then closes the connection by itself. Shared too. */
   readonly aborted: AbortSignal
-  /** Closes at once with a TCP reset, so that the peer can't take it for an orderly end. */
-  reset(): void
 }
 
 /**
@@ -34,7 +33,7 @@ export class AcceptedConnection implements Connection {
   proxied: unknown = undefined
   tls: unknown = undefined
   /** The socket that was accepted, under whatever `socket` is now. */
-  readonly #accepted: Socket
+  readonly #transport: Socket
 
   constructor(
     id: string,
@@ -50,11 +49,10 @@ export class AcceptedConnection implements Connection {
     this.draining = draining
     this.aborted = aborted
     this.socket = socket
-    this.#accepted = socket
+    this.#transport = socket
   }
 
   reset(): void {
-    if (this.socket !== this.#accepted) this.socket.destroy()
-    if (!this.#accepted.destroyed) this.#accepted.resetAndDestroy()
+    cut(this.socket, this.#transport)
   }
 }

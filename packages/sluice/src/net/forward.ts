@@ -1,0 +1,48 @@
+// The service that ends a TCP stack: connects to a backend and relays.
+import { logger, type Service } from '../core/index.ts'
+import type { Endpoint } from './address.ts'
+import { type ConnectLayer, type ConnectOptions, type Connector, connectTcp } from './connect.ts'
+import type { Connection } from './connection.ts'
+import { parseEndpoint } from './parse-address.ts'
+import { type RelayOptions, relay } from './relay.ts'
+
+export interface ForwardOptions<in Needs = unknown> extends RelayOptions {
+  /** A layer over the connector, such as `sendProxyHeader()` or `connectTls()`. */
+  readonly connect?: ConnectLayer<Needs>
+  /**
+   * How long connecting may take.
+   * @default '5s'
+   */
+  readonly connectTimeout?: NonNullable<ConnectOptions['timeout']>
+}
+
+const log = logger('forward')
+
+/**
+ * Connects to a backend for each connection and relays both ways until both are done. Each relay is logged with its
+ * outcome, at info.
+ *
+ * The service throws what the connector throws (`CONNECT_REFUSED`, …).
+ *
+ * @param to an address such as `127.0.0.1:8080`, `unix:/run/app.sock`, `backend:80`, or a port of this machine
+ * @throws {SluiceError} `ADDRESS_INVALID`, `DURATION_INVALID`
+ */
+export function forward<C extends Connection = Connection>(
+  to: Endpoint | string | number,
+  options: ForwardOptions<C> = {},
+): Service<C> {
+  const endpoint = typeof to === 'object' ? to : parseEndpoint(to, 'connect')
+  const tcp: Connector<C> = connectTcp(
+    options.connectTimeout === undefined ? {} : { timeout: options.connectTimeout },
+  )
+  const connect = options.connect === undefined ? tcp : options.connect(tcp)
+  const limits: RelayOptions = options.idle === undefined ? {} : { idle: options.idle }
+
+  return async function forward(client) {
+    const upstream = await connect({ to: endpoint, client })
+    const outcome = await relay(client, upstream, limits)
+    if (log.isLevelEnabled('info')) {
+      log.info({ connection: client.id, peer: client.peer, to: endpoint, ...outcome }, 'relayed')
+    }
+  }
+}

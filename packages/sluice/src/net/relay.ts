@@ -1,0 +1,141 @@
+// Relays bytes both ways between two streams, with backpressure, half-close and an idle limit.
+import type { Socket } from 'node:net'
+import { type Duration, errorCode, milliseconds } from '../core/index.ts'
+import type { Stream } from './stream.ts'
+
+/**
+ * Why a relay ended: both ways ended in order, and which side ended first (`client-end`, `upstream-end`); one side
+ * was reset or failed, and the other was reset for it; nothing moved for the idle limit; or it was cut from outside,
+ * by the limit of a drain.
+ */
+export type RelayReason = 'client-end' | 'upstream-end' | 'client-reset' | 'upstream-reset' | 'idle' | 'cut'
+
+export interface RelayOutcome {
+  readonly reason: RelayReason
+  /** Bytes from the client to the backend. */
+  readonly up: number
+  /** Bytes from the backend to the client. */
+  readonly down: number
+  /** Milliseconds that the relay lasted. */
+  readonly duration: number
+  /** The code of what failed: `ECONNRESET`, for example. */
+  readonly error?: string
+}
+
+export interface RelayOptions {
+  /**
+   * How long nothing may move in either direction before both sides are reset.
+   * @default '1h'
+   */
+  readonly idle?: Duration
+}
+
+/** The idle limit is looked at this many times within its length; so much later it may strike. */
+const IDLE_CHECKS = 8
+
+/**
+ * Relays until both ways have ended and both sockets are closed. Never rejects: what fails is in the outcome.
+ *
+ * Memory is constant: a side that reads slowly makes the other wait. An end is passed on as an end, a reset as a reset.
+ *
+ * @throws {SluiceError} `DURATION_INVALID`
+ */
+export function relay(client: Stream, upstream: Stream, options: RelayOptions = {}): Promise<RelayOutcome> {
+  const idle = milliseconds(options.idle ?? '1h')
+  return new Promise(resolve => {
+    new Relay(client, upstream, idle, resolve).start()
+  })
+}
+
+class Relay {
+  readonly #client: Stream
+  readonly #upstream: Stream
+  readonly #resolve: (outcome: RelayOutcome) => void
+  readonly #began = performance.now()
+  readonly #idle: number
+  #timer: NodeJS.Timeout | undefined
+  #quietChecks = 0
+  #lastTotal = 0
+  #up = 0
+  #down = 0
+  #reason: RelayReason | undefined
+  #error: string | undefined
+  #broken = false
+  #stillOpen = 2
+
+  constructor(client: Stream, upstream: Stream, idle: number, resolve: (outcome: RelayOutcome) => void) {
+    this.#client = client
+    this.#upstream = upstream
+    this.#idle = idle
+    this.#resolve = resolve
+  }
+
+  start(): void {
+    const client = this.#client.socket
+    const upstream = this.#upstream.socket
+    this.#watch(client, 'client-reset', 'client-end', upstream)
+    this.#watch(upstream, 'upstream-reset', 'upstream-end', client)
+    if (this.#broken) return
+    this.#timer = setInterval(() => this.#checkIdle(), this.#idle / IDLE_CHECKS)
+    // Only counting and handing on: this runs for every chunk.
+    client.on('data', chunk => {
+      this.#up += chunk.length
+      if (!upstream.write(chunk)) client.pause()
+    })
+    upstream.on('data', chunk => {
+      this.#down += chunk.length
+      if (!client.write(chunk)) upstream.pause()
+    })
+    client.on('drain', () => upstream.resume())
+    upstream.on('drain', () => client.resume())
+    client.resume()
+    upstream.resume()
+  }
+
+  #watch(socket: Socket, reset: RelayReason, end: RelayReason, other: Socket): void {
+    socket.on('error', error => this.#fail(reset, errorCode(error)))
+    socket.on('end', () => {
+      this.#reason ??= end
+      other.end()
+    })
+    socket.on('close', () => this.#onClose(socket))
+    // Lost before the relay began, and it will not say so again.
+    if (socket.destroyed) {
+      this.#fail(reset)
+      this.#onClose(socket)
+    }
+  }
+
+  #onClose(socket: Socket): void {
+    const inOrder = socket.readableEnded && socket.writableFinished
+    // Neither in order nor with an error: somebody else closed it, as the limit of a drain does.
+    if (!inOrder && !this.#broken) this.#fail('cut')
+    this.#stillOpen -= 1
+    if (this.#stillOpen > 0) return
+    clearInterval(this.#timer)
+    this.#resolve({
+      reason: this.#reason ?? 'cut',
+      up: this.#up,
+      down: this.#down,
+      duration: performance.now() - this.#began,
+      ...(this.#error !== undefined && { error: this.#error }),
+    })
+  }
+
+  /** One side is broken: the other must not take it for an orderly end. The first to break is the reason. */
+  #fail(reason: RelayReason, error?: string): void {
+    if (this.#broken) return
+    this.#broken = true
+    this.#reason = reason
+    this.#error = error
+    this.#client.reset()
+    this.#upstream.reset()
+  }
+
+  #checkIdle(): void {
+    const total = this.#up + this.#down
+    this.#quietChecks = total === this.#lastTotal ? this.#quietChecks + 1 : 0
+    this.#lastTotal = total
+    if (this.#quietChecks >= IDLE_CHECKS) this.#fail('idle')
+  }
+}

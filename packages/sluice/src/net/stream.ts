@@ -1,0 +1,34 @@
+// What relays work on: a byte stream that can be reset.
+import type { Socket } from 'node:net'
+
+/** A byte stream with its way to be cut. A connection of a client is one, and so is a connection to a backend. */
+export interface Stream {
+  /** The byte stream as it is now: a TCP or unix socket, or a TLS socket over one. */
+  socket: Socket
+  /** Closes at once, with a reset where the transport has one, so that the peer can't take it for an orderly end. */
+  reset(): void
+}
+
+/**
+ * Cuts a stream: resets the transport and lets go of what was wrapped around it.
+ *
+ * @param top what is written to and read from: the TLS socket, or the transport itself
+ * @param transport the TCP or unix socket below
+ */
+export function cut(top: Socket, transport: Socket): void {
+  // The transport first: destroying the TLS socket before would close it with an orderly FIN.
+  if (!transport.destroyed) resetOrDestroy(transport)
+  if (top !== transport) top.destroy()
+}
+
+/** Only TCP knows resets: for a unix socket the platform throws instead. */
+function resetOrDestroy(transport: Socket): void {
+  try {
+    transport.resetAndDestroy()
+  } catch {
+    transport.destroy()
+  }
+}
+
+/** Takes what a socket says when it fails; who uses the socket learns it from its own listeners or from `close`. */
+export function ignore(): void {}
