@@ -30,7 +30,8 @@ const settings: LoggerOptions = {
   base: null,
   timestamp: pino.stdTimeFunctions.isoTime,
   formatters: { level: label => ({ level: label }) },
-  serializers: { error: describeError },
+  errorKey: 'error',
+  serializers: { error: error => describeError(error, DEEPEST_CAUSE) },
 }
 
 const root: Logger = pino(settings, {
@@ -77,40 +78,64 @@ function warn(): void {
 }
 
 function open(options: LoggingOptions): { write(line: string): void } {
-  const target = options.destination
-  const format = options.format ?? (target === undefined && process.stderr.isTTY ? 'pretty' : 'json')
-  if (format === 'json') return target ?? pino.destination({ fd: 2, sync: true })
-  // Loaded only for people: it takes longer to load than everything else here.
-  const { build } = require('pino-pretty') as typeof import('pino-pretty')
-  return build({
-    destination: target === undefined ? 2 : writable(target),
-    sync: true,
-    colorize: target === undefined && process.stderr.isTTY === true,
+  const out = options.destination ?? standardError()
+  const terminal = options.destination === undefined && process.stderr.isTTY === true
+  if ((options.format ?? (terminal ? 'pretty' : 'json')) === 'json') return out
+  // Loaded only for people: it takes longer to load than everything else here. Its stream would lose the last lines
+  // of a process that exits, so that only its formatting is used.
+  const { prettyFactory } = require('pino-pretty') as typeof import('pino-pretty')
+  const pretty = prettyFactory({
+    colorize: terminal && !process.env.NO_COLOR,
     ignore: 'target',
     messageFormat: '{target}: {msg}',
     translateTime: 'SYS:HH:MM:ss.l',
     singleLine: true,
   })
+  return { write: line => out.write(pretty(JSON.parse(line, visible))) }
 }
 
-function writable(target: { write(line: string): void }): NodeJS.WritableStream {
-  const { Writable } = require('node:stream') as typeof import('node:stream')
-  return new Writable({
-    write(chunk, _encoding, done) {
-      target.write(String(chunk))
-      done()
-    },
+/** Standard error, written at once. A full disk or a closed pipe at its end must not end a proxy. */
+function standardError(): { write(line: string): void } {
+  const stream = pino.destination({ fd: 2, sync: true })
+  stream.on('error', () => {})
+  return stream
+}
+
+/** The fields that are printed as they are; others are printed as JSON, which escapes most of what has to be. */
+const RAW = new Set(['msg', 'target', 'stack', 'time', 'level', 'name', 'hostname', 'pid', 'caller'])
+
+/** Control characters as escapes: what a peer sent must not forge lines or move the cursor of a terminal. */
+function visible(key: string, value: unknown): unknown {
+  if (typeof value !== 'string') return value
+  return value.replace(/\p{Cc}/gu, character => {
+    if (character >= ' ') return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+    return RAW.has(key) && !(key === 'stack' && character === '\n')
+      ? JSON.stringify(character).slice(1, -1)
+      : character
   })
 }
 
+/** Causes can be endless, as an error may be its own cause. */
+const DEEPEST_CAUSE = 8
+
 /** An error in a log line: code, message and the chain of causes; the stack only of what nobody foresaw. */
-function describeError(error: unknown): unknown {
+function describeError(error: unknown, depth: number): unknown {
   if (!(error instanceof Error)) return error
   const code = errorCode(error)
+  const foreseen = code !== 'INTERNAL' && !isMistake(error)
   return {
     code,
     message: error.message,
-    ...(code === 'INTERNAL' && { stack: error.stack }),
-    ...(error.cause !== undefined && { cause: describeError(error.cause) }),
+    ...(!foreseen && { stack: error.stack }),
+    ...(depth > 0 && {
+      ...(error.cause !== undefined && { cause: describeError(error.cause, depth - 1) }),
+      // One error for each address that a connection was tried to.
+      ...(error instanceof AggregateError && { errors: error.errors.map(each => describeError(each, 0)) }),
+    }),
   }
+}
+
+/** Node gives its argument errors codes, but they are mistakes in a program like those of the language. */
+function isMistake(error: Error): boolean {
+  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError
 }

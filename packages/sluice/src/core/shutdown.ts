@@ -1,4 +1,6 @@
 // Stopping in two steps. Drain: take nothing new, finish what is in flight. Abort: the limit has passed, close now.
+import { setMaxListeners } from 'node:events'
+import { errorCode } from './errors.ts'
 import { type Duration, milliseconds } from './units.ts'
 
 /** How a shutdown ended. */
@@ -62,6 +64,8 @@ export class Shutdown implements AsyncDisposable {
 
   constructor(options: ShutdownOptions = {}) {
     this.#limit = milliseconds(options.limit ?? '30s')
+    // Every listener, server and connection may watch them: many are no leak.
+    setMaxListeners(0, this.#drain.signal, this.#abort.signal)
   }
 
   /**
@@ -72,12 +76,12 @@ export class Shutdown implements AsyncDisposable {
   static onSignals(options: SignalOptions = {}): Shutdown {
     const shutdown = new Shutdown(options)
     const signals = options.signals ?? ['SIGTERM', 'SIGINT']
-    let first = Number.NEGATIVE_INFINITY
+    let last = Number.NEGATIVE_INFINITY
     const handle = (signal: NodeJS.Signals): void => {
       const now = performance.now()
-      if (now - first < ONE_KEY_PRESS) return
+      if (now - last < ONE_KEY_PRESS) return
+      last = now
       const step = shutdown.draining.aborted ? 'abort' : 'drain'
-      first = Math.max(first, step === 'drain' ? now : first)
       options.onSignal?.(signal, step)
       if (step === 'abort') shutdown.abort(signal)
       else shutdown.drain(signal)
@@ -134,7 +138,7 @@ export class Shutdown implements AsyncDisposable {
     this.drain(reason)
     if (!this.#abort.signal.aborted && !this.#settled) {
       clearTimeout(this.#timer)
-      this.#open = [...this.#holds.values()].map(describe => describe())
+      this.#open = [...this.#holds.values()].map(words)
       this.#abort.abort()
       this.#timer = setTimeout(() => this.#settle(), LAST_GRACE)
       this.#settleIfEmpty()
@@ -165,5 +169,14 @@ export class Shutdown implements AsyncDisposable {
       open: this.#open,
       duration: performance.now() - this.#began,
     })
+  }
+}
+
+/** A description that throws must not keep the rest from being cut. */
+function words(describe: () => string): string {
+  try {
+    return describe()
+  } catch (error) {
+    return `something that could not be described (${errorCode(error)})`
   }
 }

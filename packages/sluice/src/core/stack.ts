@@ -8,7 +8,7 @@ import type { Layer, Service } from './service.ts'
 export interface Stack<In, Current, Out> {
   /** Adds a layer below those already there. What it needs must have been given by `In` or a layer above. */
   layer<Adds>(layer: Layer<Current, Adds, Out>): Stack<In, Current & Adds, Out>
-  /** Looks at the input as it passes, to log or count it. What it throws ends the input's way down. */
+  /** Looks at the input as it passes, to log or count it; is waited for. What it throws ends the input's way down. */
   tap(look: (input: Current) => void): Stack<In, Current, Out>
   /** Ends the stack with the service that answers, and folds it to a single service, once. */
   service(service: Service<Current, Out>): Service<In, Out>
@@ -46,7 +46,7 @@ function build<In, Current, Out>(layers: readonly AnyLayer[]): Stack<In, Current
 
 function tapping<Input>(look: (input: Input) => void): AnyLayer {
   return next => input => {
-    look(input)
-    return next(input)
+    const looked: unknown = look(input)
+    return looked instanceof Promise ? looked.then(() => next(input)) : next(input)
   }
 }
