@@ -1,0 +1,13 @@
+// The PROXY protocol of HAProxy, versions 1 and 2, both ways.
+export type { AcceptProxyHeaderOptions, ProxiedBy, ProxyPolicy } from './accept.ts'
+export { acceptProxyHeader } from './accept.ts'
+export type { ParseProxyHeaderOptions, ProxyHeaderFields } from './codec.ts'
+export { parseProxyHeader, serializeProxyHeader } from './codec.ts'
+export type { ProxyAddresses, ProxyHeader, ProxyTransport } from './header.ts'
+export type { MaybeProxied, Proxied, ProxiedInfo } from './proxied.ts'
+export type { ProxyHeaderClient, SendProxyHeaderOptions, TerminatedTls } from './send.ts'
+export { sendProxyHeader } from './send.ts'
+export type { ProxySsl } from './ssl.ts'
+export { serializeSsl } from './ssl.ts'
+export type { Tlv } from './tlv.ts'
+export { Tlvs, tlvKinds } from './tlvs.ts'
