@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 /** Tests import the package by its public names and get the source. */
 const resolve = { conditions: ['@sluice/source'] }
 const ssr = { resolve: { conditions: ['@sluice/source', 'node', 'import', 'module', 'default'] } }
+const support = 'packages/sluice/test/support'
 
 export default defineConfig({
   test: {
@@ -14,7 +15,7 @@ export default defineConfig({
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'packages/*/test/*.test.ts'],
           exclude: ['packages/*/test/structure.test.ts'],
-          typecheck: { enabled: false },
+          setupFiles: [`${support}/setup.ts`],
           testTimeout: 20_000,
           pool: 'forks',
         },
@@ -25,6 +26,8 @@ export default defineConfig({
         test: {
           name: 'interop',
           include: ['packages/*/test/interop/*.test.ts'],
+          globalSetup: [`${support}/require-peers.ts`],
+          setupFiles: [`${support}/setup.ts`],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           pool: 'forks',

