@@ -254,6 +254,11 @@ export const errorTable = {
     status: 500,
     meaning: 'The certificate for a server name could not be issued.',
   },
+  TLS_SERVER_NAME_REFUSED: {
+    side: 'downstream',
+    retry: 'never',
+    meaning: 'The client asked for a server name that is malformed or not served here.',
+  },
   TLS_HANDSHAKE_TIMEOUT: {
     side: 'downstream',
     retry: 'never',
@@ -284,6 +289,11 @@ export const errorTable = {
     side: 'downstream',
     retry: 'never',
     meaning: 'The client and the server have no key exchange group in common.',
+  },
+  TLS_NO_SHARED_SIGNATURE: {
+    side: 'downstream',
+    retry: 'never',
+    meaning: "The client takes no signature that the certificate's key can make.",
   },
   TLS_NO_SHARED_ALPN: {
     side: 'downstream',

@@ -1,0 +1,159 @@
+// Runs the handshakes of one acceptTls layer, on a tls.Server that never listens.
+import { randomBytes } from 'node:crypto'
+import type { Socket } from 'node:net'
+import {
+  createSecureContext,
+  createServer,
+  type SecureContext,
+  type SecureContextOptions,
+  type Server,
+  type TLSSocket,
+} from 'node:tls'
+import type { Certificate, CertificateSource } from './certificates/index.ts'
+import { unverified } from './client-certificate.ts'
+import { handshakeError, handshakeTimeout } from './handshake-error.ts'
+
+export interface AcceptorOptions {
+  readonly source: CertificateSource
+  readonly context: SecureContextOptions
+  readonly alpn: string[] | undefined
+  /** Whether a client certificate is asked for, and whether a handshake without one fails. */
+  readonly clientCertificates: 'none' | 'optional' | 'required'
+  /** Milliseconds for the whole of the ClientHello and the handshake. */
+  readonly timeout: number
+}
+
+/** A handshake under way. */
+interface Handshake {
+  readonly resolve: (socket: TLSSocket) => void
+  readonly reject: (error: unknown) => void
+  timer: NodeJS.Timeout | undefined
+}
+
+type SelectContext = (error: Error | null, context?: SecureContext) => void
+
+/** The longest time that the platform's timers know. */
+const NEVER = 2 ** 31 - 1
+
+/**
+ * A handshake goes through a `tls.Server`, because only there the platform tells whether a client's certificate was
+ * verified, and only its sockets work with HTTP/2 (a TLSSocket made by hand says for ever that it is still connecting).
+ * The server costs no more than that: it is told of each connection and never listens.
+ */
+export class Acceptor {
+  readonly #options: AcceptorOptions
+  readonly #context: SecureContextOptions
+  /** By the socket below: a TLS socket knows it as its parent, in Node and in Bun. */
+  readonly #handshakes = new Map<Socket, Handshake>()
+  readonly #contexts = new WeakMap<Certificate, SecureContext>()
+  #server: Server | undefined
+  #certificate: Certificate | undefined
+
+  constructor(options: AcceptorOptions) {
+    this.#options = options
+    // A session resumes only in the layer that it was made by: another may ask for other client certificates. Contexts
+    // that are chosen by server name need the same one, or resumption with client certificates fails.
+    this.#context = { ...options.context, sessionIdContext: randomBytes(16).toString('hex') }
+    // Making a certificate takes a moment: begin now. If it fails, the first client's connection says so.
+    const certificate = options.source.certificate()
+    if (certificate instanceof Promise) certificate.catch(ignore)
+    else this.#serverFor(certificate)
+  }
+
+  /** Makes TLS of a socket; rejects with a coded error. `timeout` is what is left of the time for the handshake. */
+  async accept(raw: Socket, timeout: number): Promise<TLSSocket> {
+    const certificate = this.#options.source.certificate()
+    const server = this.#serverFor(certificate instanceof Promise ? await certificate : certificate)
+    return new Promise((resolve, reject) => {
+      if (raw.destroyed) return reject(handshakeError({ code: 'ECONNRESET' }))
+      const handshake: Handshake = { resolve, reject, timer: undefined }
+      handshake.timer = setTimeout(giveUp, timeout, this.#handshakes, raw, this.#options.timeout)
+      this.#handshakes.set(raw, handshake)
+      server.emit('connection', raw)
+    })
+  }
+
+  /** The server, with this certificate; it is the same object until the source has a new one. */
+  #serverFor(certificate: Certificate): Server {
+    if (this.#server !== undefined && certificate === this.#certificate) return this.#server
+    const context = { ...this.#context, cert: certificate.cert, key: certificate.key }
+    if (this.#server === undefined) this.#server = this.#serve(context)
+    else this.#server.setSecureContext(context)
+    this.#certificate = certificate
+    return this.#server
+  }
+
+  #serve(context: SecureContextOptions): Server {
+    const { alpn, clientCertificates, source } = this.#options
+    const server = createServer({
+      ...context,
+      ...(alpn !== undefined && { ALPNProtocols: alpn }),
+      requestCert: clientCertificates !== 'none',
+      rejectUnauthorized: clientCertificates === 'required',
+      // Ours covers the ClientHello too, and the waiting for a certificate.
+      handshakeTimeout: NEVER,
+      // Without names to choose by, there is no callback to be made in the middle of each handshake.
+      ...(source.byServerName !== undefined && {
+        SNICallback: (name: string, done: SelectContext) => void this.#select(name, done),
+      }),
+    })
+    server.on('secureConnection', socket => {
+      socket.on('error', ignore)
+      this.#take(socket)?.resolve(socket)
+    })
+    server.on('tlsClientError', (error, socket) => {
+      socket.on('error', ignore)
+      this.#take(socket)?.reject(refusedCertificate(socket) ?? handshakeError(error))
+    })
+    return server
+  }
+
+  /** Nothing that fails here may escape: it is called in the middle of a handshake, by the platform. */
+  async #select(name: string, done: SelectContext): Promise<void> {
+    try {
+      const { source } = this.#options
+      const certificate = await source.byServerName?.(name)
+      done(null, certificate && this.#contextFor(certificate))
+    } catch (error) {
+      done(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  #contextFor(certificate: Certificate): SecureContext {
+    let context = this.#contexts.get(certificate)
+    if (context === undefined) {
+      context = createSecureContext({ ...this.#context, cert: certificate.cert, key: certificate.key })
+      this.#contexts.set(certificate, context)
+    }
+    return context
+  }
+
+  #take(socket: TLSSocket): Handshake | undefined {
+    const raw = (socket as unknown as { readonly _parent?: Socket })._parent
+    const handshake = raw && this.#handshakes.get(raw)
+    if (raw === undefined || handshake === undefined) {
+      // It has been given up already.
+      socket.destroy()
+      return undefined
+    }
+    clearTimeout(handshake.timer)
+    this.#handshakes.delete(raw)
+    return handshake
+  }
+}
+
+/** A client certificate that was not accepted looks to the platform as if the client had gone; here is why. */
+function refusedCertificate(socket: TLSSocket): Error | undefined {
+  const reason = socket.authorizationError as unknown
+  return reason === null || reason === undefined ? undefined : unverified(String(reason))
+}
+
+/** Takes the errors of sockets that have failed already. */
+function ignore(): void {}
+
+function giveUp(handshakes: Map<Socket, Handshake>, raw: Socket, limit: number): void {
+  const handshake = handshakes.get(raw)
+  handshakes.delete(raw)
+  raw.destroy()
+  handshake?.reject(handshakeTimeout(limit))
+}

@@ -1,0 +1,183 @@
+// The connect layer that speaks TLS to upstreams.
+import { isIP, type Socket } from 'node:net'
+import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
+import { type Duration, milliseconds, SluiceError } from '../core/index.ts'
+import type { ConnectLayer, ConnectRequest, Endpoint } from '../net/index.ts'
+import type { Certificate, CertificateSource } from './certificates/index.ts'
+import { contextOptions, invalid, type ProtocolOptions, protocolList } from './protocol-options.ts'
+import { readAuthorities, type TrustedAuthorities } from './trusted.ts'
+import { upstreamError } from './upstream-error.ts'
+
+export interface ConnectTlsOptions extends ProtocolOptions {
+  /**
+   * The name that the upstream's certificate must be for, and that it is asked for (SNI). An IP address is verified, but
+   * not sent: SNI knows only names.
+   * @default the name or the IP address that is connected to; a unix socket has neither
+   */
+  readonly serverName?: string
+  /**
+   * The CAs that may have issued the upstream's certificate: PEM, or paths of PEM files. No others are accepted then.
+   * @default the platform's
+   */
+  readonly ca?: TrustedAuthorities
+  /**
+   * Our own certificate, for upstreams that ask for one.
+   * @default none
+   */
+  readonly certificate?: CertificateSource
+  /**
+   * How long the handshake may take.
+   * @default '10s'
+   */
+  readonly handshakeTimeout?: Duration
+  /**
+   * Takes any certificate: whoever is on the way to the upstream can then read and change everything.
+   * @default false
+   */
+  readonly unsafeSkipVerify?: boolean
+}
+
+/**
+ * Speaks TLS to the upstream, over whatever the connector below it connected, and verifies who it is. A PROXY header
+ * that a layer below has written goes before the handshake, in the clear.
+ *
+ * The connector throws `TLS_UPSTREAM_UNVERIFIED`, `TLS_UPSTREAM_TIMEOUT` or `TLS_UPSTREAM_FAILED`, and what the
+ * connector below throws.
+ *
+ * @throws {SluiceError} `TLS_OPTION_INVALID`, `TLS_CA_INVALID`, `DURATION_INVALID`
+ *
+ * @example
+ * ```ts
+ * forward('backend.example:443', { connect: connectTls({ alpn: ['http/1.1'] }) })
+ * ```
+ */
+export function connectTls(options: ConnectTlsOptions = {}): ConnectLayer {
+  const timeout = milliseconds(options.handshakeTimeout ?? '10s')
+  if (timeout === 0) throw invalid('handshakeTimeout is 0; give the handshake some time')
+  if (options.serverName === '')
+    throw invalid('serverName is empty; leave it out to verify the name connected to')
+  const verify = options.unsafeSkipVerify !== true
+  const alpn = protocolList(options.alpn)
+  const contexts = secureContexts(options)
+
+  return next => async request => {
+    const name = options.serverName ?? nameOf(request.to)
+    if (verify && name === undefined) {
+      throw new SluiceError(
+        'TLS_UPSTREAM_UNVERIFIED',
+        `${request.to} has no name to verify its certificate by; pass serverName`,
+      )
+    }
+    const context = await contexts()
+    const connected = await next(request)
+    try {
+      connected.socket = await handshake(connected.socket, request, timeout, {
+        secureContext: context,
+        rejectUnauthorized: verify,
+        ...(name !== undefined && { host: name }),
+        ...(name !== undefined && isIP(name) === 0 && { servername: name }),
+        ...(alpn !== undefined && { ALPNProtocols: alpn }),
+      })
+    } catch (error) {
+      connected.reset()
+      throw error
+    }
+    return connected
+  }
+}
+
+interface HandshakeOptions {
+  readonly secureContext: SecureContext
+  readonly rejectUnauthorized: boolean
+  readonly host?: string
+  readonly servername?: string
+  readonly ALPNProtocols?: string[]
+}
+
+function handshake(
+  raw: Socket,
+  { to, signal }: ConnectRequest<unknown>,
+  timeout: number,
+  options: HandshakeOptions,
+): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    if (raw.destroyed) return reject(upstreamError(to, { code: 'ECONNRESET' }))
+    const socket = connect({ ...options, socket: raw })
+    const timer = setTimeout(() => {
+      fail(
+        new SluiceError(
+          'TLS_UPSTREAM_TIMEOUT',
+          `the TLS handshake with ${to} was not finished in ${timeout} ms`,
+        ),
+      )
+    }, timeout)
+    function onSecure(): void {
+      stop()
+      resolve(socket)
+    }
+    function onError(cause: Error): void {
+      fail(upstreamError(to, cause))
+    }
+    function onClose(): void {
+      fail(upstreamError(to, { code: 'ECONNRESET' }))
+    }
+    function onAbort(): void {
+      fail(new SluiceError('CONNECT_FAILED', `connecting to ${to} was given up`, { cause: signal?.reason }))
+    }
+    function fail(error: SluiceError): void {
+      stop()
+      socket.destroy()
+      reject(error)
+    }
+    function stop(): void {
+      clearTimeout(timer)
+      socket.off('secureConnect', onSecure)
+      socket.off('error', onError)
+      socket.off('close', onClose)
+      signal?.removeEventListener('abort', onAbort)
+    }
+    // Stays: whoever uses the socket learns of errors from `close` or from listeners of its own.
+    socket.on('error', ignore)
+    socket.on('secureConnect', onSecure)
+    socket.on('error', onError)
+    socket.on('close', onClose)
+    if (signal?.aborted) onAbort()
+    else signal?.addEventListener('abort', onAbort)
+  })
+}
+
+/** The context is made once, and again when our own certificate was renewed. */
+function secureContexts(options: ConnectTlsOptions): () => SecureContext | Promise<SecureContext> {
+  const base = {
+    ...contextOptions(options),
+    ...(options.ca !== undefined && { ca: readAuthorities(options.ca) }),
+  }
+  const source = options.certificate
+  if (source === undefined) {
+    const context = createSecureContext(base)
+    return () => context
+  }
+  let certificate: Certificate | undefined
+  let context: SecureContext | undefined
+  return async () => {
+    const current = await source.certificate()
+    if (context === undefined || current !== certificate) {
+      context = createSecureContext({ ...base, cert: current.cert, key: current.key })
+      certificate = current
+    }
+    return context
+  }
+}
+
+function nameOf(to: Endpoint): string | undefined {
+  switch (to.family) {
+    case 'name':
+      return to.name
+    case 'unix':
+      return undefined
+    default:
+      return to.host
+  }
+}
+
+function ignore(): void {}
