@@ -19,5 +19,5 @@ export function printable(bytes: Buffer, most: number): string {
     else if (byte >= 0x20 && byte <= 0x7e) text += String.fromCharCode(byte)
     else text += `\\x${byte.toString(16).padStart(2, '0')}`
   }
-  return bytes.length > most ? `${text}…` : text
+  return bytes.length > most ? `${text}...` : text
 }

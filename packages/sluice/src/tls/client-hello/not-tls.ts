@@ -17,7 +17,7 @@ export function whyNotTls(bytes: Buffer): SluiceError | undefined {
   const first = bytes[0] ?? 0
   if (first >= 0x14 && first <= 0x18) {
     if (bytes.length < 2) return undefined
-    if (bytes[1] === 3) return malformed(`is missing: the connection begins with a TLS ${recordName(first)}`)
+    if (bytes[1] === 3) return malformed(`is missing: the connection begins with ${recordName(first)} of TLS`)
   }
   if (first === PROXY_V2[0]) {
     const length = Math.min(bytes.length, PROXY_V2.length)
@@ -66,18 +66,18 @@ export function notTls(bytes: Buffer): SluiceError {
   )
 }
 
-/** A record's content type in words (RFC 8446, section 5.1). */
+/** A record's content type in words, with its article (RFC 8446, section 5.1). */
 export function recordName(type: number): string {
   switch (type) {
     case 0x14:
-      return 'change_cipher_spec record'
+      return 'a change_cipher_spec record'
     case 0x15:
-      return 'alert record'
+      return 'an alert record'
     case 0x16:
-      return 'handshake record'
+      return 'a handshake record'
     case 0x17:
-      return 'application data record'
+      return 'an application data record'
     default:
-      return `record of type ${type}`
+      return `a record of type ${type}`
   }
 }

@@ -73,7 +73,7 @@ export class MessageReader {
 
   #fragmentLength(bytes: Buffer): number {
     const at = this.#record
-    if (bytes[at] !== HANDSHAKE) throw malformed(`is interrupted by a ${recordName(bytes[at] ?? 0)}`)
+    if (bytes[at] !== HANDSHAKE) throw malformed(`is interrupted by ${recordName(bytes[at] ?? 0)}`)
     if (bytes[at + 1] !== 3) throw malformed(`goes on in a record of version ${bytes[at + 1]}`)
     if (this.#records === MOST_RECORDS) throw tooLarge(`is spread over more than ${MOST_RECORDS} records`)
     const length = bytes.readUInt16BE(at + 3)
