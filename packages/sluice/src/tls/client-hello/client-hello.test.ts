@@ -8,7 +8,7 @@ import {
   supportedVersions,
 } from '../../../test/support/client-hello.ts'
 import { configureLogging, logger } from '../../core/index.ts'
-import { parseClientHello, versionName } from './index.ts'
+import { parseClientHello } from './index.ts'
 
 describe('ClientHello in a log line', () => {
   it('shows the server name, ALPN, versions and fingerprints', () => {
@@ -56,19 +56,5 @@ describe('ClientHello in a log line', () => {
     expect(line).toMatch(/^[\x20-\x7e]+$/)
     expect(line.length).toBeLessThan(500)
     expect(JSON.parse(line).alpn.slice(0, 2)).toEqual(['\\x1b[2J\\x9b\\\\', `${'x'.repeat(32)}...`])
-  })
-})
-
-describe('versionName', () => {
-  it('uses the names of the platform, and hex for what has none', () => {
-    expect([0x0304, 0x0303, 0x0302, 0x0301, 0x0300, 0x7f1c, 0x0a0a].map(versionName)).toEqual([
-      'TLSv1.3',
-      'TLSv1.2',
-      'TLSv1.1',
-      'TLSv1',
-      'SSLv3',
-      '0x7f1c',
-      'GREASE',
-    ])
   })
 })
