@@ -42,12 +42,6 @@ export const errorTable = {
     status: 500,
     meaning: 'A size was not a number of bytes or a number with a unit, such as `16kb`.',
   },
-  SHUTDOWN_ABORTED: {
-    side: 'internal',
-    retry: 'never',
-    status: 500,
-    meaning: 'The drain limit passed, or a second signal came, and work in flight was cut.',
-  },
 
   // net
   ADDRESS_INVALID: {
@@ -145,12 +139,6 @@ export const errorTable = {
     status: 502,
     meaning:
       'The connection to the backend failed for a reason that has no code of its own; the cause says which.',
-  },
-  UPSTREAM_RESET: {
-    side: 'upstream',
-    retry: 'reused-connection',
-    status: 502,
-    meaning: 'The backend reset the connection.',
   },
 
   // proxy-protocol
@@ -450,6 +438,47 @@ export const errorTable = {
     retry: 'never',
     status: 417,
     meaning: 'The Expect field asks for something other than 100-continue.',
+  },
+  HTTP_TRANSFER_ENCODING_UNSUPPORTED: {
+    side: 'downstream',
+    retry: 'never',
+    status: 501,
+    meaning: 'Transfer-Encoding names a coding beside chunked, which is not understood here.',
+  },
+  HTTP_TRAILER_FORBIDDEN: {
+    side: 'downstream',
+    retry: 'never',
+    status: 400,
+    meaning: 'A chunked body is followed by a field that a trailer must not carry (RFC 9110, section 6.5.1).',
+  },
+  HTTP_BODY_TIMEOUT: {
+    side: 'downstream',
+    retry: 'never',
+    status: 408,
+    meaning: 'The body of the request stood still, or came more slowly than allowed.',
+  },
+  HTTP_WRITE_TIMEOUT: {
+    side: 'downstream',
+    retry: 'never',
+    meaning: 'The client did not read its answer in time.',
+  },
+  HTTP_BODY_NOT_JSON: {
+    side: 'downstream',
+    retry: 'never',
+    status: 400,
+    meaning: 'A body was to be read as JSON, and is not JSON.',
+  },
+  HTTP_BODY_INVALID: {
+    side: 'internal',
+    retry: 'never',
+    status: 500,
+    meaning: 'A body that a service made yielded something other than bytes.',
+  },
+  HTTP_HEADER_INVALID: {
+    side: 'internal',
+    retry: 'never',
+    status: 500,
+    meaning: 'A program set a header with a name or value that HTTP cannot carry.',
   },
   HTTP_RESPONSE_INVALID: {
     side: 'internal',

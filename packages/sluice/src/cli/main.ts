@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+// The command line: `sluice demo`, `sluice tls`, … One file a command; this one reads the arguments and sets the exit code.
+import { Command, CommanderError, Option } from 'commander'
+import { isSluiceError } from '../core/index.ts'
+import { demoCommand } from './demo.ts'
+import { describeFailure, ExitCode, exitCodeOf } from './exit.ts'
+import { tlsCommand } from './tls.ts'
+import { version } from './version.ts'
+
+const program = new Command('sluice')
+  .description('A reverse proxy that people program in TypeScript.')
+  .version(version, '-V, --version', 'print the version')
+  .helpOption('-h, --help', 'show this help')
+  .addOption(new Option('--no-color').hideHelp())
+  .showHelpAfterError('"sluice --help" shows what there is.')
+  .exitOverride()
+
+for (const command of [demoCommand(), tlsCommand()])
+  program.addCommand(command.copyInheritedSettings(program))
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  // Commander has printed by then what it refused, and the help that was asked for.
+  if (error instanceof CommanderError)
+    process.exitCode = error.exitCode === 0 ? ExitCode.drained : ExitCode.usage
+  else {
+    process.stderr.write(`sluice: ${describeFailure(error)}\n`)
+    process.exitCode = isSluiceError(error) ? exitCodeOf(error.code) : ExitCode.failed
+  }
+}
+// Not left to the event loop: what was cut may still hold it.
+process.exit()
