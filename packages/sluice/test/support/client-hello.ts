@@ -66,7 +66,7 @@ export function supportedVersions(values: readonly number[]): BuiltExtension {
   return { type: 0x002b, data: vector(1, numbers(2, values)), gives: { versions: values } }
 }
 
-export function pskModes(values: readonly number[]): BuiltExtension {
+function pskModes(values: readonly number[]): BuiltExtension {
   return { type: 0x002d, data: vector(1, numbers(1, values)), gives: { pskModes: values } }
 }
 
