@@ -1,0 +1,116 @@
+// The body of a request as it comes on an HTTP/1.1 connection: from the decoder to whoever reads it, or to nobody.
+import { logger, SluiceError } from '../../core/index.ts'
+import type { BodySink, BodySource } from '../body.ts'
+import { BodyDecoder, type BodyLimits } from './body-decoder.ts'
+
+export class IncomingBody implements BodySource {
+  readonly #decoder: BodyDecoder
+  /** Called when bytes are wanted that were not before. */
+  readonly #onWanted: (first: boolean) => void
+  #sink: BodySink | undefined
+  #started = false
+  #paused = false
+  #discarding = false
+  #failure: SluiceError | undefined
+  #discarded = 0
+
+  /** @throws {SluiceError} `HTTP_BODY_TOO_LARGE` */
+  constructor(length: number, limits: BodyLimits, onWanted: (first: boolean) => void) {
+    this.#decoder = new BodyDecoder(length, limits)
+    this.#onWanted = onWanted
+  }
+
+  /** Whether somebody began to read it. */
+  get started(): boolean {
+    return this.#started
+  }
+
+  /** Whether bytes can be pushed now. */
+  get wanted(): boolean {
+    return this.#discarding || (this.#sink !== undefined && !this.#paused)
+  }
+
+  /** Whether its end has come. */
+  get done(): boolean {
+    return this.#decoder.done
+  }
+
+  /** Bytes that were thrown away, and bytes that surely will be. */
+  get waste(): number {
+    return this.#discarded + this.#decoder.left
+  }
+
+  /** Never calls the sink before it returns. */
+  start(sink: BodySink): void {
+    if (this.#started) return
+    this.#started = true
+    const failure = this.#failure
+    queueMicrotask(() => {
+      if (failure !== undefined) {
+        sink.fail(failure)
+      } else {
+        if (!this.#discarding) this.#sink = sink
+        this.#onWanted(true)
+      }
+    })
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    if (this.#sink !== undefined) this.#onWanted(false)
+  }
+
+  cancel(): void {
+    this.#sink = undefined
+    this.#started = true
+    this.#onWanted(false)
+  }
+
+  /** Throws away what is still to come, unless somebody is reading it. */
+  discard(): void {
+    if (this.#sink !== undefined) return
+    this.#discarding = true
+    if (!this.#started)
+      this.#failure = new SluiceError('HTTP_BODY_USED', 'the request has been answered already')
+  }
+
+  /** No more will come. */
+  fail(error: SluiceError): void {
+    const sink = this.#sink
+    this.#sink = undefined
+    this.#discarding = false
+    this.#failure = error
+    try {
+      sink?.fail(error)
+    } catch (cause) {
+      logger('http').error({ error: cause }, 'the reader of a body failed when it was told of a failure')
+    }
+  }
+
+  /**
+   * Decodes bytes of `chunk` from `from` on.
+   *
+   * @returns how far it has come
+   * @throws {SluiceError} what is wrong with the body
+   */
+  push(chunk: Buffer, from: number): number {
+    const end = this.#decoder.push(chunk, from, this.#data)
+    if (this.#decoder.done) {
+      const sink = this.#sink
+      this.#sink = undefined
+      sink?.end(this.#decoder.trailers)
+    }
+    return end
+  }
+
+  readonly #data = (bytes: Buffer): boolean => {
+    if (this.#sink === undefined) this.#discarded += bytes.length
+    else this.#sink.data(bytes)
+    return this.wanted
+  }
+}

@@ -1,0 +1,158 @@
+// Writes the body of a message to a socket as it comes, with framing and flow control.
+import type { Socket } from 'node:net'
+import { logger, SluiceError } from '../../core/index.ts'
+import type { Body, BodySink, BodySource } from '../body.ts'
+import type { HeaderList } from '../headers.ts'
+
+/** A chunk up to this size is copied together with its framing; a longer one goes out beside it. */
+const COPIED = 4096
+
+export type OutgoingFraming = 'length' | 'chunked' | 'close'
+
+/** The connection that a body is written to. */
+export interface OutgoingOwner {
+  /** The socket has enough for now; `drained` is awaited. */
+  bodyWaits(): void
+  /** Called once: without an error when all is written, with it if the body broke off. */
+  bodyEnds(error?: unknown): void
+}
+
+export class OutgoingBody implements BodySink {
+  readonly #socket: Socket
+  readonly #framing: OutgoingFraming
+  readonly #owner: OutgoingOwner
+  /** Bytes that are still missing from the declared length. */
+  #left: number
+  #source: BodySource | undefined
+  #over = false
+  #waiting = false
+
+  constructor(socket: Socket, framing: OutgoingFraming, length: number, owner: OutgoingOwner) {
+    this.#socket = socket
+    this.#framing = framing
+    this.#left = length
+    this.#owner = owner
+  }
+
+  /** Whether it waits for the socket to take what was written. */
+  get waiting(): boolean {
+    return this.#waiting
+  }
+
+  /**
+   * Writes the head and begins with the body; what comes of it in the same turn goes out in one write with the head.
+   *
+   * @throws {SluiceError} `HTTP_BODY_USED`
+   */
+  begin(head: string, body: Body): void {
+    if (body.used) throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
+    this.#socket.cork()
+    this.#socket.write(head, 'latin1')
+    process.nextTick(uncork, this.#socket)
+    this.#source = body.pipe(this)
+    if (this.#waiting) this.#source.pause()
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#over) return
+    let written: boolean
+    if (this.#framing === 'chunked') {
+      written = this.#writeChunk(chunk)
+    } else {
+      if (this.#framing === 'length') {
+        this.#left -= chunk.length
+        if (this.#left < 0) {
+          this.#stop(new SluiceError('HTTP_RESPONSE_INVALID', 'the body is longer than its Content-Length'))
+          return
+        }
+      }
+      written = this.#socket.write(chunk)
+    }
+    if (!written && !this.#waiting) {
+      this.#waiting = true
+      this.#source?.pause()
+      this.#owner.bodyWaits()
+    }
+  }
+
+  end(trailers?: HeaderList): void {
+    if (this.#over) return
+    if (this.#framing === 'length' && this.#left > 0) {
+      this.#stop(
+        new SluiceError(
+          'HTTP_RESPONSE_INVALID',
+          `the body is ${this.#left} bytes shorter than its Content-Length`,
+        ),
+      )
+      return
+    }
+    this.#over = true
+    if (this.#framing === 'chunked') this.#socket.write(lastChunk(trailers), 'latin1')
+    this.#owner.bodyEnds()
+  }
+
+  fail(error: unknown): void {
+    if (this.#over) return
+    this.#over = true
+    this.#owner.bodyEnds(error ?? new SluiceError('INTERNAL', 'the body of the response broke off'))
+  }
+
+  /** The socket has taken what was written. */
+  drained(): void {
+    if (!this.#waiting) return
+    this.#waiting = false
+    this.#source?.resume()
+  }
+
+  /** The connection is gone: the rest is not wanted. */
+  cancel(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#cancelSource()
+  }
+
+  #cancelSource(): void {
+    try {
+      this.#source?.cancel()
+    } catch (error) {
+      logger('http').error({ error }, 'a body failed while it was cancelled')
+    }
+  }
+
+  #stop(error: SluiceError): void {
+    this.#over = true
+    this.#cancelSource()
+    this.#owner.bodyEnds(error)
+  }
+
+  #writeChunk(chunk: Buffer): boolean {
+    const socket = this.#socket
+    const size = `${chunk.length.toString(16)}\r\n`
+    if (chunk.length <= COPIED) {
+      const framed = Buffer.allocUnsafe(size.length + chunk.length + 2)
+      framed.write(size, 0, 'latin1')
+      chunk.copy(framed, size.length)
+      framed.write('\r\n', size.length + chunk.length, 'latin1')
+      return socket.write(framed)
+    }
+    socket.cork()
+    socket.write(size, 'latin1')
+    socket.write(chunk)
+    const written = socket.write('\r\n', 'latin1')
+    socket.uncork()
+    return written && !socket.writableNeedDrain
+  }
+}
+
+/** The end of a chunked body, with trailers (RFC 9112, 7.1.2). */
+export function lastChunk(trailers: HeaderList | undefined): string {
+  let text = '0\r\n'
+  if (trailers !== undefined) {
+    for (const [name, value] of trailers) text += `${name}: ${value}\r\n`
+  }
+  return `${text}\r\n`
+}
+
+function uncork(socket: Socket): void {
+  socket.uncork()
+}

@@ -1,0 +1,283 @@
+// The head of a request: its line (RFC 9112, section 3), and what its fields say about framing and the connection
+// (sections 6 and 9). Anything that two readers could understand differently is refused.
+import { SluiceError } from '../../core/index.ts'
+import { isAuthority, sameAuthority } from '../authority.ts'
+import { equalsIgnoringCase, isIn, TOKEN } from '../grammar.ts'
+import { HeaderList } from '../headers.ts'
+import { checkTarget } from '../target.ts'
+import { type SectionLimits, SectionParser } from './section-parser.ts'
+
+/** What a head says about the message and the connection. */
+export interface RequestHead {
+  readonly method: string
+  readonly target: string
+  readonly version: '1.0' | '1.1'
+  readonly authority: string | undefined
+  readonly headers: HeaderList
+  /** How long the body is; -1 if it is chunked. */
+  readonly bodyLength: number
+  /** Whether the client wants to use the connection again. */
+  readonly keepAlive: boolean
+  /** Whether it waits for `100 Continue` before it sends the body. */
+  readonly expectsContinue: boolean
+}
+
+export interface RequestHeadLimits {
+  /** Bytes of the head. */
+  readonly head: number
+  /** How many fields. */
+  readonly fields: number
+  /** Bytes of the target. */
+  readonly target: number
+}
+
+/** A method and a version are short: with the target's limit they give the line's. */
+const LINE_BESIDE_TARGET = 64
+
+const SP = 0x20
+
+/** Reads heads of requests one after the other. */
+export class RequestHeadParser {
+  readonly #section: SectionParser
+  readonly #targetLimit: number
+  #methodLength = 0
+  #targetLength = 0
+  #minor = 1
+
+  constructor(limits: RequestHeadLimits) {
+    const section: SectionLimits = {
+      bytes: limits.head,
+      line: limits.target + LINE_BESIDE_TARGET,
+      fields: limits.fields,
+    }
+    this.#targetLimit = limits.target
+    this.#section = new SectionParser(section, (bytes, start, end) => this.#readLine(bytes, start, end))
+  }
+
+  /** Whether a head has begun that is not complete. */
+  get begun(): boolean {
+    return this.#section.begun
+  }
+
+  /**
+   * Looks at the bytes of `chunk` from `from` on.
+   *
+   * @returns where the head ends in `chunk`, or -1 if it needs more
+   * @throws {SluiceError} what is wrong with the line or a field
+   */
+  push(chunk: Buffer, from: number): number {
+    return this.#section.push(chunk, from)
+  }
+
+  /**
+   * The head, once `push` has found its end; makes the parser ready for the next.
+   *
+   * @throws {SluiceError} `HTTP_HOST_INVALID`, `HTTP_LENGTH_INVALID`, `HTTP_TRANSFER_ENCODING_INVALID`,
+   *   `HTTP_TRANSFER_ENCODING_UNSUPPORTED`, `HTTP_EXPECTATION_FAILED`, `HTTP_METHOD_UNSUPPORTED`, `HTTP_TARGET_MALFORMED`
+   */
+  take(): RequestHead {
+    const { text, offsets } = this.#section
+    const lineStart = text.charCodeAt(0) === 0x0d ? 2 : 0
+    const targetStart = lineStart + this.#methodLength + 1
+    const method = methodOf(text, lineStart, this.#methodLength)
+    const target = text.slice(targetStart, targetStart + this.#targetLength)
+    const version = this.#minor === 1 ? '1.1' : '1.0'
+    this.#section.reset()
+    return readFields(method, target, version, text, offsets)
+  }
+
+  #readLine(bytes: Buffer, start: number, end: number): void {
+    let at = start
+    while (at < end && isIn(bytes[at] as number, TOKEN)) at++
+    if (at === start || bytes[at] !== SP) throw malformed('does not begin with a method and one space')
+    this.#methodLength = at - start
+    const targetStart = ++at
+    while (at < end && bytes[at] !== SP) at++
+    this.#targetLength = at - targetStart
+    if (at === end) throw malformed('has no version after the target')
+    if (at === targetStart) throw malformed('has no target')
+    if (this.#targetLength > this.#targetLimit) {
+      throw new SluiceError(
+        'HTTP_TARGET_TOO_LONG',
+        `the target is longer than the limit of ${this.#targetLimit} bytes`,
+      )
+    }
+    this.#minor = readVersion(bytes, at + 1, end)
+  }
+}
+
+/** `HTTP/1.1` or `HTTP/1.0`: eight bytes up to the end of the line. */
+function readVersion(bytes: Buffer, start: number, end: number): number {
+  const text = bytes.toString('latin1', start, end)
+  if (text === 'HTTP/1.1') return 1
+  if (text === 'HTTP/1.0') return 0
+  if (!/^HTTP\/\d\.\d$/.test(text)) throw malformed('does not end with a version')
+  throw new SluiceError('HTTP_VERSION_UNSUPPORTED', `the version is ${text}; 1.0, 1.1 and 2 are spoken here`)
+}
+
+/** The method as a string that exists already, where it is one of the usual. */
+function methodOf(text: string, start: number, length: number): string {
+  const method = text.slice(start, start + length)
+  switch (method) {
+    case 'GET':
+      return 'GET'
+    case 'POST':
+      return 'POST'
+    case 'HEAD':
+      return 'HEAD'
+    default:
+      return method
+  }
+}
+
+function readFields(
+  method: string,
+  target: string,
+  version: '1.0' | '1.1',
+  text: string,
+  offsets: readonly number[],
+): RequestHead {
+  let host: string | undefined
+  let contentLength: string | undefined
+  let transferEncoding: string | undefined
+  let connection = ''
+  let expect: string | undefined
+
+  for (let at = 0; at < offsets.length; at += 4) {
+    const start = offsets[at] as number
+    const end = offsets[at + 1] as number
+    const value = at + 2
+    // Only names of these lengths matter here, which most others don't have.
+    switch (end - start) {
+      case 4:
+        if (equalsIgnoringCase(text, start, end, 'host')) {
+          if (host !== undefined) throw badHost('there is more than one Host')
+          host = slice(text, offsets, value)
+        }
+        break
+      case 6:
+        if (equalsIgnoringCase(text, start, end, 'expect')) {
+          expect =
+            expect === undefined ? slice(text, offsets, value) : `${expect},${slice(text, offsets, value)}`
+        }
+        break
+      case 10:
+        if (equalsIgnoringCase(text, start, end, 'connection')) {
+          connection =
+            connection === '' ? slice(text, offsets, value) : `${connection},${slice(text, offsets, value)}`
+        }
+        break
+      case 14:
+        if (equalsIgnoringCase(text, start, end, 'content-length')) {
+          if (contentLength !== undefined) throw badLength('there is more than one Content-Length')
+          contentLength = slice(text, offsets, value)
+        }
+        break
+      case 17:
+        if (equalsIgnoringCase(text, start, end, 'transfer-encoding')) {
+          if (transferEncoding !== undefined) throw badEncoding('there is more than one Transfer-Encoding')
+          transferEncoding = slice(text, offsets, value)
+        }
+        break
+      default:
+    }
+  }
+
+  if (method === 'CONNECT') {
+    throw new SluiceError('HTTP_METHOD_UNSUPPORTED', 'CONNECT asks for a tunnel; there are none here')
+  }
+  return {
+    method,
+    target,
+    version,
+    authority: authorityOf(method, target, version, host),
+    headers: HeaderList.parsed(text, offsets),
+    bodyLength: bodyLengthOf(version, contentLength, transferEncoding),
+    keepAlive: keepsAlive(version, connection),
+    expectsContinue: expectsContinue(version, expect),
+  }
+}
+
+function slice(text: string, offsets: readonly number[], at: number): string {
+  return text.slice(offsets[at], offsets[at + 1])
+}
+
+function authorityOf(
+  method: string,
+  target: string,
+  version: '1.0' | '1.1',
+  host: string | undefined,
+): string | undefined {
+  const absolute = checkTarget(method, target)
+  if (host === undefined) {
+    if (version === '1.1') throw badHost('there is no Host')
+    return absolute?.authority
+  }
+  if (!isAuthority(host)) throw badHost('Host is not a name or address with an optional port')
+  if (absolute !== undefined && !sameAuthority(absolute.authority, host, absolute.scheme)) {
+    throw badHost('Host contradicts the target')
+  }
+  return host
+}
+
+/** RFC 9112, 6.3: Transfer-Encoding, or Content-Length, or no body; never both, never in doubt. */
+function bodyLengthOf(
+  version: '1.0' | '1.1',
+  contentLength: string | undefined,
+  transferEncoding: string | undefined,
+): number {
+  if (transferEncoding !== undefined) {
+    if (contentLength !== undefined) throw badLength('Content-Length and Transfer-Encoding are both there')
+    if (version === '1.0') throw badEncoding('Transfer-Encoding does not exist in HTTP/1.0')
+    if (equalsIgnoringCase(transferEncoding, 0, transferEncoding.length, 'chunked')) return -1
+    const codings = transferEncoding
+      .toLowerCase()
+      .split(',')
+      .map(coding => coding.trim())
+    if (codings.indexOf('chunked') === codings.length - 1 && !codings.includes('')) {
+      throw new SluiceError(
+        'HTTP_TRANSFER_ENCODING_UNSUPPORTED',
+        'Transfer-Encoding names a coding beside chunked',
+      )
+    }
+    throw badEncoding('Transfer-Encoding is not exactly one final chunked')
+  }
+  if (contentLength === undefined) return 0
+  if (!/^\d{1,16}$/.test(contentLength) || Number(contentLength) > Number.MAX_SAFE_INTEGER) {
+    throw badLength('Content-Length is not one number below 2^53')
+  }
+  return Number(contentLength)
+}
+
+/** RFC 9112, 9.3. */
+function keepsAlive(version: '1.0' | '1.1', connection: string): boolean {
+  if (connection === '') return version === '1.1'
+  const options = connection.toLowerCase()
+  if (options === 'keep-alive') return true
+  if (options === 'close') return false
+  const list = options.split(',').map(option => option.trim())
+  return !list.includes('close') && (version === '1.1' || list.includes('keep-alive'))
+}
+
+/** RFC 9110, 10.1.1: unknown expectations get 417; HTTP/1.0 has none. */
+function expectsContinue(version: '1.0' | '1.1', expect: string | undefined): boolean {
+  if (expect === undefined || version === '1.0') return false
+  if (equalsIgnoringCase(expect, 0, expect.length, '100-continue')) return true
+  throw new SluiceError('HTTP_EXPECTATION_FAILED', 'Expect asks for something other than 100-continue')
+}
+
+function malformed(what: string): SluiceError {
+  return new SluiceError('HTTP_REQUEST_LINE_MALFORMED', `the request line ${what}`)
+}
+
+function badHost(what: string): SluiceError {
+  return new SluiceError('HTTP_HOST_INVALID', what)
+}
+
+function badLength(what: string): SluiceError {
+  return new SluiceError('HTTP_LENGTH_INVALID', what)
+}
+
+function badEncoding(what: string): SluiceError {
+  return new SluiceError('HTTP_TRANSFER_ENCODING_INVALID', what)
+}

@@ -1,0 +1,104 @@
+// The head of a response as text, with framing that is made here (RFC 9112, sections 4 and 6).
+import { httpDate } from '../date.ts'
+import { equalsIgnoringCase } from '../grammar.ts'
+import { checkResponse, invalidResponse, lengthOf } from '../outgoing.ts'
+import type { HttpResponse } from '../response.ts'
+import { isBodiless, reasonPhrase } from '../status.ts'
+
+/** What the request and the connection ask of the response. */
+export interface ResponseContext {
+  readonly method: string
+  readonly version: '1.0' | '1.1'
+  /** Whether the connection can be used again, as far as the request goes. */
+  readonly keepAlive: boolean
+}
+
+export interface ResponseHead {
+  readonly text: string
+  /** How the end of the body is told: there is none, a length, chunks, or the end of the connection. */
+  readonly framing: 'none' | 'length' | 'chunked' | 'close'
+  /** Bytes of the body where `framing` is `length`. */
+  readonly length: number
+  readonly keepAlive: boolean
+}
+
+const statusLines = new Map<number, string>()
+
+/**
+ * @throws {SluiceError} `HTTP_RESPONSE_INVALID`
+ */
+export function responseHead(response: HttpResponse, context: ResponseContext): ResponseHead {
+  checkResponse(response)
+  const { status, headers, body } = response
+  let text = statusLine(status)
+  let declared: string | undefined
+  let close = !context.keepAlive
+  let dated = false
+
+  for (let index = 0, size = headers.size; index < size; index++) {
+    const name = headers.nameAt(index)
+    const value = headers.valueAt(index)
+    // The lengths of the few names that are not sent as they are.
+    switch (name.length) {
+      case 4:
+        if (equalsIgnoringCase(name, 0, 4, 'date')) dated = true
+        break
+      case 7:
+        if (equalsIgnoringCase(name, 0, 7, 'upgrade')) continue
+        break
+      case 10:
+        if (equalsIgnoringCase(name, 0, 10, 'connection')) {
+          if (/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(value)) close = true
+          continue
+        }
+        if (equalsIgnoringCase(name, 0, 10, 'keep-alive')) continue
+        break
+      case 14:
+        if (equalsIgnoringCase(name, 0, 14, 'content-length')) {
+          if (declared !== undefined) throw invalidResponse('it has more than one Content-Length')
+          declared = value
+          continue
+        }
+        break
+      case 16:
+        if (equalsIgnoringCase(name, 0, 16, 'proxy-connection')) continue
+        break
+      case 17:
+        if (equalsIgnoringCase(name, 0, 17, 'transfer-encoding')) continue
+        break
+      default:
+    }
+    text += `${name}: ${value}\r\n`
+  }
+  if (!dated) text += `date: ${httpDate()}\r\n`
+
+  const length = lengthOf(declared, body.length, context.method === 'HEAD' || isBodiless(status))
+  let framing: ResponseHead['framing']
+  if (context.method === 'HEAD' || isBodiless(status)) {
+    framing = 'none'
+    if (length !== undefined && (status === 304 ? declared !== undefined : status !== 204)) {
+      text += `content-length: ${length}\r\n`
+    }
+  } else if (length !== undefined) {
+    framing = 'length'
+    text += `content-length: ${length}\r\n`
+  } else if (context.version === '1.1') {
+    framing = 'chunked'
+    text += 'transfer-encoding: chunked\r\n'
+  } else {
+    framing = 'close'
+    close = true
+  }
+  if (close) text += 'connection: close\r\n'
+  else if (context.version === '1.0') text += 'connection: keep-alive\r\n'
+  return { text: `${text}\r\n`, framing, length: length ?? 0, keepAlive: !close }
+}
+
+function statusLine(status: number): string {
+  let line = statusLines.get(status)
+  if (line === undefined) {
+    line = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`
+    statusLines.set(status, line)
+  }
+  return line
+}

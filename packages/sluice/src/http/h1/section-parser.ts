@@ -1,0 +1,243 @@
+// Parses a start line and field lines, or field lines alone (trailers): RFC 9112, sections 2 to 5. Nothing is
+// repaired. Every byte is looked at once, however the input is split, and the same bytes give the same outcome.
+import { SluiceError } from '../../core/index.ts'
+import { isIn, LINE, TOKEN, VALUE } from '../grammar.ts'
+
+export interface SectionLimits {
+  /** Bytes of the whole section. */
+  readonly bytes: number
+  /** Bytes of the start line. */
+  readonly line: number
+  /** How many fields. */
+  readonly fields: number
+}
+
+/** Reads the start line in `bytes` from `start` to `end`, as soon as it is complete; throws what is wrong with it. */
+export type ReadStartLine = (bytes: Buffer, start: number, end: number) => void
+
+const HT = 0x09
+const LF = 0x0a
+const CR = 0x0d
+const SP = 0x20
+const COLON = 0x3a
+
+const BEFORE = 0
+const BEFORE_LF = 1
+const LINE_START = 2
+const START_LINE = 3
+const START_LINE_LF = 4
+const FIELD = 5
+const NAME = 6
+const SPACE = 7
+const FIELD_VALUE = 8
+const FIELD_LF = 9
+const LAST_LF = 10
+const DONE = 11
+
+export class SectionParser {
+  readonly #limits: SectionLimits
+  readonly #readStartLine: ReadStartLine | undefined
+  #state: number
+  /** How far it has looked, from the beginning of the section. */
+  #at = 0
+  #start = 0
+  #valueStart = 0
+  /** The bytes of a section that did not come in one piece. */
+  #store: Buffer = NOTHING
+  #stored = 0
+
+  /** The section as text (Latin-1), once it is complete. */
+  text = ''
+  /** Name begin, name end, value begin, value end of each field, in `text`. */
+  offsets: number[] = []
+
+  /** @param readStartLine absent for trailers, which have none */
+  constructor(limits: SectionLimits, readStartLine?: ReadStartLine) {
+    this.#limits = limits
+    this.#readStartLine = readStartLine
+    this.#state = readStartLine === undefined ? FIELD : BEFORE
+  }
+
+  /** Whether it has seen the first byte of a section that is not complete. */
+  get begun(): boolean {
+    return this.#at > 0
+  }
+
+  /** Makes it ready for the next section. */
+  reset(): void {
+    this.#state = this.#readStartLine === undefined ? FIELD : BEFORE
+    this.#at = 0
+    this.#start = 0
+    this.#store = NOTHING
+    this.#stored = 0
+    this.text = ''
+    this.offsets = []
+  }
+
+  /**
+   * Looks at the bytes of `chunk` from `from` on.
+   *
+   * @returns where the section ends in `chunk`, or -1 if it took all of it and needs more
+   * @throws {SluiceError} `HTTP_HEAD_TOO_LARGE`, `HTTP_TARGET_TOO_LONG`, `HTTP_FIELD_MALFORMED`,
+   *   `HTTP_REQUEST_LINE_MALFORMED`, and what the reader of the start line throws
+   */
+  push(chunk: Buffer, from: number): number {
+    if (this.#stored === 0) {
+      if (this.#scan(chunk, from, chunk.length)) return this.#finish(chunk, from)
+      this.#keep(chunk, from)
+      return -1
+    }
+    const before = this.#stored
+    this.#keep(chunk, from)
+    if (this.#scan(this.#store, 0, this.#stored)) return from + this.#finish(this.#store, 0) - before
+    return -1
+  }
+
+  #finish(bytes: Buffer, base: number): number {
+    const end = base + this.#at
+    this.text = bytes.toString('latin1', base, end)
+    return end
+  }
+
+  /** Keeps what is not complete, doubling the store when it is full, never more than the limit. */
+  #keep(chunk: Buffer, from: number): void {
+    const added = Math.min(chunk.length - from, this.#limits.bytes - this.#stored)
+    const total = this.#stored + added
+    if (total > this.#store.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(256, total, Math.min(this.#limits.bytes, total * 2)))
+      this.#store.copy(grown, 0, 0, this.#stored)
+      this.#store = grown
+    }
+    chunk.copy(this.#store, this.#stored, from, from + added)
+    this.#stored = total
+  }
+
+  #scan(bytes: Buffer, base: number, length: number): boolean {
+    const limits = this.#limits
+    const end = Math.min(length, base + limits.bytes)
+    const offsets = this.offsets
+    let state = this.#state
+    let at = base + this.#at
+
+    while (at < end) {
+      let byte = bytes[at] as number
+      switch (state) {
+        case BEFORE:
+          // One empty line before a request is ignored (RFC 9112, 2.2); more are not.
+          state = byte === CR ? BEFORE_LF : LINE_START
+          if (byte === CR) at++
+          break
+        case BEFORE_LF:
+          if (byte !== LF) throw malformedLine(byte)
+          at++
+          state = LINE_START
+          break
+        case LINE_START:
+          this.#start = at - base
+          state = START_LINE
+          break
+        case START_LINE: {
+          const lineEnd = Math.min(end, base + this.#start + limits.line + 1)
+          while (at < lineEnd && isIn((byte = bytes[at] as number), LINE)) at++
+          if (at === base + this.#start + limits.line + 1) {
+            throw new SluiceError(
+              'HTTP_TARGET_TOO_LONG',
+              `the start line is longer than the limit of ${limits.line} bytes`,
+            )
+          }
+          if (at === lineEnd) break
+          if (byte !== CR) throw malformedLine(byte)
+          at++
+          state = START_LINE_LF
+          break
+        }
+        case START_LINE_LF:
+          if (byte !== LF) throw malformedLine(byte)
+          this.#readStartLine?.(bytes, base + this.#start, at - 1)
+          at++
+          state = FIELD
+          break
+        case FIELD:
+          if (byte === CR) {
+            at++
+            state = LAST_LF
+            break
+          }
+          if (offsets.length === limits.fields * 4) {
+            throw new SluiceError('HTTP_HEAD_TOO_LARGE', `there are more than ${limits.fields} fields`)
+          }
+          if (!isIn(byte, TOKEN)) throw malformedField(byte)
+          offsets.push(at - base)
+          state = NAME
+          break
+        case NAME:
+          while (at < end && isIn((byte = bytes[at] as number), TOKEN)) at++
+          if (at === end) break
+          if (byte !== COLON) throw malformedField(byte)
+          offsets.push(at - base)
+          at++
+          state = SPACE
+          break
+        case SPACE:
+          while (at < end && ((byte = bytes[at] as number) === SP || byte === HT)) at++
+          if (at === end) break
+          this.#valueStart = at - base
+          state = FIELD_VALUE
+          break
+        case FIELD_VALUE: {
+          while (at < end && isIn((byte = bytes[at] as number), VALUE)) at++
+          if (at === end) break
+          if (byte !== CR) throw malformedField(byte)
+          const start = base + this.#valueStart
+          let last = at
+          while (last > start && ((byte = bytes[last - 1] as number) === SP || byte === HT)) last--
+          offsets.push(start - base, last - base)
+          at++
+          state = FIELD_LF
+          break
+        }
+        case FIELD_LF:
+          if (byte !== LF) throw malformedField(CR)
+          at++
+          state = FIELD
+          break
+        default:
+          if (byte !== LF) throw malformedField(CR)
+          this.#at = at + 1 - base
+          this.#state = DONE
+          return true
+      }
+    }
+
+    this.#state = state
+    this.#at = at - base
+    if (this.#at >= limits.bytes) {
+      throw new SluiceError(
+        'HTTP_HEAD_TOO_LARGE',
+        `the head is longer than the limit of ${limits.bytes} bytes`,
+      )
+    }
+    return false
+  }
+}
+
+const NOTHING = Buffer.alloc(0)
+
+function malformedLine(byte: number): SluiceError {
+  return new SluiceError(
+    'HTTP_REQUEST_LINE_MALFORMED',
+    `the start line has ${nameOf(byte)} where it may not have it`,
+  )
+}
+
+function malformedField(byte: number): SluiceError {
+  return new SluiceError('HTTP_FIELD_MALFORMED', `a field line has ${nameOf(byte)} where it may not have it`)
+}
+
+function nameOf(byte: number): string {
+  if (byte === CR) return 'a bare CR'
+  if (byte === LF) return 'a bare LF'
+  if (byte === SP) return 'a space'
+  if (byte === HT) return 'a tab'
+  return `byte 0x${byte.toString(16).padStart(2, '0')}`
+}

@@ -1,0 +1,272 @@
+// One request and its answer on a stream of an HTTP/2 session (RFC 9113, section 8.1).
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import { logger, type Service, SluiceError } from '../../core/index.ts'
+import type { Connection } from '../../net/index.ts'
+import { Body, type BodySink, type BodySource } from '../body.ts'
+import { PIECE } from '../body-streams.ts'
+import { httpDate } from '../date.ts'
+import { failureAnswer, logFailure } from '../failure.ts'
+import type { HeaderList } from '../headers.ts'
+import type { HttpLimits } from '../limits.ts'
+import { checkResponse, discardBody, isPromise, lengthOf } from '../outgoing.ts'
+import { type HttpRequest, ReceivedRequest } from '../request.ts'
+import type { HttpResponse } from '../response.ts'
+import { isBodiless } from '../status.ts'
+import { type Swept, sweep } from '../sweep.ts'
+import { Http2IncomingBody } from './incoming-body.ts'
+import { readHttp2Head } from './request-head.ts'
+
+/** END_STREAM on the HEADERS frame: no body follows. */
+const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM
+
+/** Fields of an answer that HTTP/2 must not carry (RFC 9113, 8.2.2). */
+const UNSENT = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'te'])
+
+export class Http2Exchange<C extends Connection> implements BodySink, Swept {
+  readonly #stream: ServerHttp2Stream
+  readonly #connection: C
+  readonly #limits: HttpLimits
+  #request: ReceivedRequest<C> | undefined
+  #incoming: Http2IncomingBody | undefined
+  #source: BodySource | undefined
+  #trailers: HeaderList | undefined
+  /** Bytes that are missing from the declared length of the answer; undefined if none was declared. */
+  #left: number | undefined
+  #waiting = false
+  #over = false
+  deadline: number = Number.POSITIVE_INFINITY
+
+  constructor(stream: ServerHttp2Stream, connection: C, limits: HttpLimits) {
+    this.#stream = stream
+    this.#connection = connection
+    this.#limits = limits
+    // What went wrong is seen by 'close', which always follows.
+    stream.on('error', ignore)
+    stream.on('close', () => this.#onClose())
+  }
+
+  /** Reads the request and asks the service. */
+  begin(
+    raw: readonly string[],
+    flags: number,
+    scheme: 'http' | 'https',
+    service: Service<HttpRequest<C>, HttpResponse>,
+  ): void {
+    try {
+      const request = this.#read(raw, flags, scheme)
+      const answer = service(request)
+      if (isPromise(answer)) answer.then(this.#onAnswer, this.#onFailure)
+      else this.#answer(answer)
+    } catch (error) {
+      this.#onFailure(error)
+    }
+  }
+
+  #read(raw: readonly string[], flags: number, scheme: 'http' | 'https'): HttpRequest<C> {
+    const head = readHttp2Head(raw, this.#limits.target)
+    let body = Body.empty
+    if ((flags & END_STREAM) === 0) {
+      const { body: limit, bodyTimeout } = this.#limits
+      if (head.length !== undefined && head.length > limit) {
+        throw new SluiceError('HTTP_BODY_TOO_LARGE', `the body is longer than the limit of ${limit} bytes`)
+      }
+      this.#incoming = new Http2IncomingBody(this.#stream, limit, bodyTimeout, head.expectsContinue)
+      body = Body.of(this.#incoming, head.length)
+    }
+    const { method, target, authority, headers } = head
+    this.#request = new ReceivedRequest(
+      method,
+      target,
+      '2',
+      scheme,
+      authority,
+      headers,
+      body,
+      this.#connection,
+    )
+    return this.#request
+  }
+
+  /** The client has taken nothing of the answer for too long. */
+  expire(): void {
+    this.#cut(
+      new SluiceError(
+        'HTTP_WRITE_TIMEOUT',
+        `the client took nothing of the answer for ${this.#limits.writeTimeout} ms`,
+      ),
+    )
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#over) return
+    if (this.#left !== undefined) {
+      this.#left -= chunk.length
+      if (this.#left < 0) {
+        this.#cut(new SluiceError('HTTP_RESPONSE_INVALID', 'the body is longer than its Content-Length'))
+        return
+      }
+    }
+    if (!this.#stream.write(chunk) && !this.#waiting) {
+      this.#waiting = true
+      this.#source?.pause()
+      this.#watch()
+    }
+  }
+
+  end(trailers?: HeaderList): void {
+    if (this.#over) return
+    if (this.#left !== undefined && this.#left > 0) {
+      this.#cut(
+        new SluiceError(
+          'HTTP_RESPONSE_INVALID',
+          `the body is ${this.#left} bytes shorter than its Content-Length`,
+        ),
+      )
+      return
+    }
+    this.#trailers = trailers
+    this.#stream.end()
+    this.#finish()
+  }
+
+  fail(error: unknown): void {
+    if (!this.#over) this.#cut(error)
+  }
+
+  readonly #onAnswer = (response: HttpResponse): void => this.#answer(response)
+
+  readonly #onFailure = (error: unknown): void => {
+    if (this.#over) return
+    logFailure(
+      this.#connection.id,
+      error,
+      this.#request === undefined ? 'a request was refused' : 'a service failed',
+    )
+    this.#answer(failureAnswer(error))
+  }
+
+  #answer(response: HttpResponse): void {
+    if (this.#over || this.#stream.destroyed) return discardBody(response)
+    try {
+      this.#write(response)
+    } catch (error) {
+      discardBody(response)
+      if (this.#stream.headersSent) return this.#cut(error)
+      logFailure(this.#connection.id, error, 'a service answered with something that cannot be sent')
+      this.#write(failureAnswer(error))
+    }
+  }
+
+  #write(response: HttpResponse): void {
+    checkResponse(response)
+    const { status, body } = response
+    const stream = this.#stream
+    const bodiless = isBodiless(status) || this.#request?.method === 'HEAD'
+    const headers = outgoingHeaders(response)
+    const declared = headers['content-length']
+    const length = lengthOf(declared === undefined ? undefined : String(declared), body.length, bodiless)
+    if (length !== undefined && status !== 204 && (status !== 304 || declared !== undefined)) {
+      headers['content-length'] = String(length)
+    } else {
+      delete headers['content-length']
+    }
+    if (bodiless || body.length === 0) {
+      body.discard()
+      stream.respond(headers, { endStream: true })
+      this.#finish()
+      return
+    }
+    const whole = length !== undefined && length <= PIECE ? body.takeWhole() : undefined
+    if (whole !== undefined) {
+      stream.respond(headers)
+      if (!stream.write(whole)) this.#watch()
+      stream.end()
+      this.#finish()
+      return
+    }
+    if (body.used) throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
+    this.#left = length
+    if (length === undefined) stream.once('wantTrailers', () => this.#sendTrailers())
+    stream.respond(headers, { waitForTrailers: length === undefined })
+    stream.on('drain', () => this.#onDrain())
+    this.#source = body.pipe(this)
+  }
+
+  #onDrain(): void {
+    if (!this.#waiting) return
+    this.#waiting = false
+    this.deadline = Number.POSITIVE_INFINITY
+    this.#source?.resume()
+  }
+
+  #watch(): void {
+    this.deadline = sweep.now + this.#limits.writeTimeout
+    sweep.add(this)
+  }
+
+  /** The answer has been written; the client may still have to take it. */
+  #finish(): void {
+    this.#over = true
+    if (this.#incoming?.reading !== true) this.#watch()
+    // The rest of a body that nobody reads is not wanted (RFC 9113, 8.1).
+    if (this.#incoming?.over === false && !this.#incoming.reading)
+      this.#stream.close(constants.NGHTTP2_NO_ERROR)
+  }
+
+  #sendTrailers(): void {
+    const fields: OutgoingHttpHeaders = Object.create(null)
+    for (const [name, value] of this.#trailers ?? []) add(fields, name.toLowerCase(), value)
+    try {
+      this.#stream.sendTrailers(fields)
+    } catch (error) {
+      this.#cut(new SluiceError('HTTP_RESPONSE_INVALID', 'the trailers can not be sent', { cause: error }))
+    }
+  }
+
+  #onClose(): void {
+    sweep.delete(this)
+    const complete = this.#over
+    this.#over = true
+    this.#incoming?.fail()
+    if (complete) return
+    this.#request?.abort()
+    this.#cancelSource()
+  }
+
+  /** Ends the stream so that the client can't take what it got for the whole. */
+  #cut(error: unknown): void {
+    logFailure(this.#connection.id, error, 'an answer was cut')
+    this.#over = true
+    this.#cancelSource()
+    this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  }
+
+  #cancelSource(): void {
+    try {
+      this.#source?.cancel()
+    } catch (error) {
+      logger('http').error({ error }, 'a body failed while it was cancelled')
+    }
+  }
+}
+
+/** Fields as node:http2 takes them: lower case, several of one name in a list. The names are the program's own. */
+function outgoingHeaders({ status, headers }: HttpResponse): OutgoingHttpHeaders {
+  const fields: OutgoingHttpHeaders = Object.create(null)
+  fields[':status'] = status
+  for (let index = 0, size = headers.size; index < size; index++) {
+    const name = headers.nameAt(index).toLowerCase()
+    if (!UNSENT.has(name)) add(fields, name, headers.valueAt(index))
+  }
+  fields.date ??= httpDate()
+  return fields
+}
+
+function add(fields: OutgoingHttpHeaders, name: string, value: string): void {
+  const before = fields[name]
+  if (before === undefined) fields[name] = value
+  else if (Array.isArray(before)) before.push(value)
+  else fields[name] = [String(before), value]
+}
+
+function ignore(): void {}

@@ -1,0 +1,126 @@
+// The body of an HTTP/2 request: from the stream to whoever reads it.
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import { SluiceError } from '../../core/index.ts'
+import type { BodySink, BodySource } from '../body.ts'
+import { HeaderList } from '../headers.ts'
+import { type Swept, sweep } from '../sweep.ts'
+
+/** The slowest a body may come, in bytes a millisecond, once the time limit has been used up (240 bytes a second). */
+const SLOWEST = 0.24
+
+export class Http2IncomingBody implements BodySource, Swept {
+  readonly #stream: ServerHttp2Stream
+  readonly #limit: number
+  readonly #timeout: number
+  readonly #expectsContinue: boolean
+  #sink: BodySink | undefined
+  #trailers: HeaderList | undefined
+  #length = 0
+  #over = false
+  #started = false
+  deadline: number = Number.POSITIVE_INFINITY
+
+  constructor(stream: ServerHttp2Stream, limit: number, timeout: number, expectsContinue: boolean) {
+    this.#stream = stream
+    this.#limit = limit
+    this.#timeout = timeout
+    this.#expectsContinue = expectsContinue
+  }
+
+  /** Whether its end has come. */
+  get over(): boolean {
+    return this.#over
+  }
+
+  /** Whether somebody reads it. */
+  get reading(): boolean {
+    return this.#sink !== undefined
+  }
+
+  start(sink: BodySink): void {
+    if (this.#started) return
+    this.#started = true
+    const stream = this.#stream
+    if (this.#over || stream.destroyed) {
+      queueMicrotask(() => sink.fail(incomplete()))
+      return
+    }
+    this.#sink = sink
+    if (this.#expectsContinue && !stream.headersSent) stream.additionalHeaders({ ':status': 100 })
+    stream.on('trailers', (trailers: IncomingHttpHeaders) => this.#onTrailers(trailers))
+    stream.on('data', (chunk: Buffer) => this.#onData(chunk))
+    stream.on('end', () => this.#onEnd())
+    this.deadline = sweep.now + this.#timeout
+    sweep.add(this)
+  }
+
+  pause(): void {
+    this.#stream.pause()
+    this.deadline = Number.POSITIVE_INFINITY
+  }
+
+  resume(): void {
+    if (this.#sink === undefined) return
+    this.deadline = sweep.now + this.#timeout
+    this.#stream.resume()
+  }
+
+  cancel(): void {
+    this.#started = true
+    this.#sink = undefined
+    sweep.delete(this)
+    this.#stream.pause()
+  }
+
+  expire(): void {
+    this.fail(new SluiceError('HTTP_BODY_TIMEOUT', 'the body of the request came too slowly'))
+  }
+
+  /** No more will come. */
+  fail(error: SluiceError = incomplete()): void {
+    if (this.#over) return
+    this.#over = true
+    const sink = this.#sink
+    this.cancel()
+    sink?.fail(error)
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#length += chunk.length
+    if (this.#length > this.#limit) {
+      this.fail(
+        new SluiceError('HTTP_BODY_TOO_LARGE', `the body is longer than the limit of ${this.#limit} bytes`),
+      )
+      return
+    }
+    const latest = sweep.now + this.#timeout
+    this.deadline = Math.min(latest, Math.max(this.deadline, sweep.now) + chunk.length / SLOWEST)
+    this.#sink?.data(chunk)
+  }
+
+  #onTrailers(trailers: IncomingHttpHeaders): void {
+    const list = new HeaderList()
+    for (const [name, value] of Object.entries(trailers)) {
+      for (const one of Array.isArray(value) ? value : [value ?? '']) list.append(name, one)
+    }
+    this.#trailers = list
+  }
+
+  #onEnd(): void {
+    if (this.#over) return
+    // A stream that was reset ends, too.
+    if (this.#stream.aborted || this.#stream.destroyed) {
+      this.fail()
+      return
+    }
+    this.#over = true
+    const sink = this.#sink
+    this.#sink = undefined
+    sweep.delete(this)
+    sink?.end(this.#trailers)
+  }
+}
+
+function incomplete(): SluiceError {
+  return new SluiceError('HTTP_BODY_INCOMPLETE', 'the client ended the stream before the body was complete')
+}

@@ -1,0 +1,198 @@
+// A list of fields (headers or trailers) that keeps order and case and looks names up without regard to case
+// (RFC 9110, section 5). Nothing here is an object keyed by a name that a peer chose.
+import { SluiceError } from '../core/index.ts'
+import { allIn, equalsIgnoringCase, TOKEN, VALUE } from './grammar.ts'
+
+/** What fields can be made from: a list of fields, pairs, or an object that the program wrote. */
+export type HeaderInit = HeaderList | Iterable<readonly [string, string]> | Readonly<Record<string, string>>
+
+/**
+ * Fields in their order, names in the case in which they came. A value is text of Latin-1 characters without CR, LF
+ * or NUL: what could end a field can't get in.
+ */
+export class HeaderList implements Iterable<[name: string, value: string]> {
+  /** Name, value, name, value … Empty while the fields are still slices of `#text`. */
+  #list: string[] = []
+  /** The text of a parsed section, and in it for each field: name begin, name end, value begin, value end. */
+  #text = ''
+  #offsets: readonly number[] | undefined
+
+  /**
+   * @throws {SluiceError} `HTTP_HEADER_INVALID`
+   */
+  constructor(init?: HeaderInit) {
+    if (init instanceof HeaderList) {
+      this.#list = init.#list.slice()
+      this.#text = init.#text
+      this.#offsets = init.#offsets
+    } else if (init !== undefined) {
+      const pairs = Symbol.iterator in init ? init : Object.entries(init)
+      for (const [name, value] of pairs as Iterable<readonly [string, string]>) this.append(name, value)
+    }
+  }
+
+  /** A list over a section that the parser has proved; its strings are made when they are asked for. */
+  static parsed(text: string, offsets: readonly number[]): HeaderList {
+    const list = new HeaderList()
+    list.#text = text
+    list.#offsets = offsets
+    return list
+  }
+
+  /** How many fields there are; one that was sent twice counts twice. */
+  get size(): number {
+    return this.#offsets === undefined ? this.#list.length / 2 : this.#offsets.length / 4
+  }
+
+  has(name: string): boolean {
+    return this.#find(name.toLowerCase(), 0) >= 0
+  }
+
+  /**
+   * The value of a field, `undefined` if it is not there. Several fields of one name are one list (RFC 9110, 5.3) and
+   * come joined: by `; ` for Cookie, by `, ` for others. Set-Cookie is no list: use `getAll`.
+   */
+  get(name: string): string | undefined {
+    const lower = name.toLowerCase()
+    const first = this.#find(lower, 0)
+    if (first < 0) return undefined
+    let value = this.#value(first)
+    const separator = lower === 'cookie' ? '; ' : ', '
+    for (let at = this.#find(lower, first + 1); at >= 0; at = this.#find(lower, at + 1)) {
+      value += separator + this.#value(at)
+    }
+    return value
+  }
+
+  /** Every value of a field, in order. */
+  getAll(name: string): string[] {
+    const lower = name.toLowerCase()
+    const values: string[] = []
+    for (let at = this.#find(lower, 0); at >= 0; at = this.#find(lower, at + 1)) values.push(this.#value(at))
+    return values
+  }
+
+  /**
+   * Adds a field at the end.
+   *
+   * @throws {SluiceError} `HTTP_HEADER_INVALID` if the name is no token or the value has a control character
+   */
+  append(name: string, value: string): this {
+    checkName(name)
+    this.#entries().push(name, checkedValue(name, value))
+    return this
+  }
+
+  /**
+   * Puts one field in place of all of this name: where the first was, or at the end.
+   *
+   * @throws {SluiceError} `HTTP_HEADER_INVALID` if the name is no token or the value has a control character
+   */
+  set(name: string, value: string): this {
+    checkName(name)
+    const checked = checkedValue(name, value)
+    const list = this.#entries()
+    const lower = name.toLowerCase()
+    const first = this.#find(lower, 0)
+    if (first < 0) {
+      list.push(name, checked)
+    } else {
+      list[first * 2] = name
+      list[first * 2 + 1] = checked
+      this.#remove(lower, first + 1)
+    }
+    return this
+  }
+
+  /** Removes every field of this name; says whether there was one. */
+  delete(name: string): boolean {
+    const lower = name.toLowerCase()
+    const first = this.#find(lower, 0)
+    if (first < 0) return false
+    this.#remove(lower, first)
+    return true
+  }
+
+  *[Symbol.iterator](): IterableIterator<[name: string, value: string]> {
+    for (let at = 0; at < this.size; at++) yield [this.nameAt(at), this.#value(at)]
+  }
+
+  /** The name of the field at a position, as it was written. */
+  nameAt(index: number): string {
+    if (this.#offsets === undefined) return this.#list[index * 2] as string
+    return this.#text.slice(this.#offsets[index * 4], this.#offsets[index * 4 + 1])
+  }
+
+  /** The value of the field at a position. */
+  valueAt(index: number): string {
+    return this.#value(index)
+  }
+
+  #value(index: number): string {
+    if (this.#offsets === undefined) return this.#list[index * 2 + 1] as string
+    return this.#text.slice(this.#offsets[index * 4 + 2], this.#offsets[index * 4 + 3])
+  }
+
+  #find(lower: string, from: number): number {
+    const offsets = this.#offsets
+    if (offsets === undefined) {
+      for (let at = from * 2; at < this.#list.length; at += 2) {
+        const name = this.#list[at] as string
+        if (equalsIgnoringCase(name, 0, name.length, lower)) return at / 2
+      }
+    } else {
+      for (let at = from * 4; at < offsets.length; at += 4) {
+        if (equalsIgnoringCase(this.#text, offsets[at] as number, offsets[at + 1] as number, lower))
+          return at / 4
+      }
+    }
+    return -1
+  }
+
+  #remove(lower: string, from: number): void {
+    const list = this.#entries()
+    let kept = from * 2
+    for (let at = kept; at < list.length; at += 2) {
+      const name = list[at] as string
+      if (equalsIgnoringCase(name, 0, name.length, lower)) continue
+      list[kept] = name
+      list[kept + 1] = list[at + 1] as string
+      kept += 2
+    }
+    list.length = kept
+  }
+
+  /** Leaves the parsed text behind, before the first change. */
+  #entries(): string[] {
+    if (this.#offsets !== undefined) {
+      const list: string[] = []
+      for (let at = 0; at < this.size; at++) list.push(this.nameAt(at), this.#value(at))
+      this.#list = list
+      this.#text = ''
+      this.#offsets = undefined
+    }
+    return this.#list
+  }
+}
+
+const OUTER_SPACE = /^[ \t]|[ \t]$/
+
+function checkName(name: string): void {
+  if (typeof name !== 'string' || name.length === 0 || !allIn(name, TOKEN)) {
+    throw new SluiceError(
+      'HTTP_HEADER_INVALID',
+      `${JSON.stringify(name)} is no field name; use letters, digits and -`,
+    )
+  }
+}
+
+function checkedValue(name: string, value: string): string {
+  if (typeof value !== 'string' || !allIn(value, VALUE)) {
+    throw new SluiceError(
+      'HTTP_HEADER_INVALID',
+      `the value of ${name} has a character that a field can't carry (control characters, or beyond Latin-1); encode or remove it`,
+    )
+  }
+  // Not `trim`, which takes obs-text (a no-break space) away as well.
+  return OUTER_SPACE.test(value) ? value.replace(/^[ \t]+|[ \t]+$/g, '') : value
+}

@@ -1,0 +1,11 @@
+// HTTP: messages, the server, and ways to make answers.
+export type { BodyInit, BodyReadOptions, BodySink, BodySource } from './body.ts'
+export { Body } from './body.ts'
+export type { HeaderInit } from './headers.ts'
+export { HeaderList } from './headers.ts'
+export type { HttpLimitOptions } from './limits.ts'
+export type { HttpRequest, HttpVersion } from './request.ts'
+export type { HttpResponse, ResponseInit } from './response.ts'
+export { empty, json, respond, text } from './response.ts'
+export type { ServeHttpOptions } from './serve.ts'
+export { serveHttp } from './serve.ts'

@@ -1,0 +1,81 @@
+// The limits of an HTTP server, with their defaults, in bytes and milliseconds.
+import { bytes, type Duration, milliseconds, type Size } from '../core/index.ts'
+
+export interface HttpLimitOptions {
+  /**
+   * Bytes of a request's line and fields; more is answered 431.
+   * @default '32kb'
+   */
+  readonly headLimit?: Size
+  /**
+   * Fields of a request; more is answered 431.
+   * @default 100
+   */
+  readonly fieldLimit?: number
+  /**
+   * Bytes of a request's target; more is answered 414.
+   * @default '16kb'
+   */
+  readonly targetLimit?: Size
+  /**
+   * Bytes of a request's body; more is answered 413.
+   * @default none: a body is never kept in memory as a whole unless the service asks for it, and then with a limit
+   */
+  readonly bodyLimit?: Size
+  /**
+   * How long a request's head may take from its first byte; then 408 is answered. A connection that sends nothing at
+   * all is closed after this time, too.
+   * @default '15s'
+   */
+  readonly headTimeout?: Duration
+  /**
+   * How long a connection is kept for the next request.
+   * @default '75s', as nginx: longer than most clients keep theirs
+   */
+  readonly keepAliveTimeout?: Duration
+  /**
+   * How long a body that the service wants may stand still. What comes must also come at 240 bytes a second or faster,
+   * counted over this time.
+   * @default '30s'
+   */
+  readonly bodyTimeout?: Duration
+  /**
+   * How long the client may take nothing of an answer.
+   * @default '30s'
+   */
+  readonly writeTimeout?: Duration
+  /**
+   * Streams that an HTTP/2 client may have open at once.
+   * @default 100
+   */
+  readonly streamLimit?: number
+}
+
+export interface HttpLimits {
+  readonly head: number
+  readonly fields: number
+  readonly target: number
+  readonly body: number
+  readonly headTimeout: number
+  readonly keepAliveTimeout: number
+  readonly bodyTimeout: number
+  readonly writeTimeout: number
+  readonly streams: number
+}
+
+/**
+ * @throws {SluiceError} `SIZE_INVALID`, `DURATION_INVALID`
+ */
+export function httpLimits(options: HttpLimitOptions = {}): HttpLimits {
+  return {
+    head: bytes(options.headLimit ?? '32kb'),
+    fields: options.fieldLimit ?? 100,
+    target: bytes(options.targetLimit ?? '16kb'),
+    body: options.bodyLimit === undefined ? Number.POSITIVE_INFINITY : bytes(options.bodyLimit),
+    headTimeout: milliseconds(options.headTimeout ?? '15s'),
+    keepAliveTimeout: milliseconds(options.keepAliveTimeout ?? '75s'),
+    bodyTimeout: milliseconds(options.bodyTimeout ?? '30s'),
+    writeTimeout: milliseconds(options.writeTimeout ?? '30s'),
+    streams: options.streamLimit ?? 100,
+  }
+}
