@@ -170,6 +170,12 @@ describe('sendProxyHeader', () => {
     expect((await sent({ version: 1 }, unix)).toString()).toBe('PROXY UNKNOWN\r\n')
   })
 
+  it('announces LOCAL where no family has both addresses', async () => {
+    const odd = client({ peer: new UnixAddress('') })
+    expect(await announced({ crc32c: true }, odd)).toMatchObject({ command: 'local', ends: undefined })
+    expect((await sent({ version: 1 }, odd)).toString()).toBe('PROXY UNKNOWN\r\n')
+  })
+
   it('keeps the transport of the claim', async () => {
     const datagrams = client({ proxied: { ...proxied, transport: 'dgram' } })
     expect((await announced({}, datagrams)).transport).toBe('dgram')

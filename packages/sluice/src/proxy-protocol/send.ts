@@ -3,6 +3,7 @@ import { SluiceError } from '../core/index.ts'
 import { type Connected, type Connection, type ConnectLayer, ipAddress } from '../net/index.ts'
 import { serializeProxyHeader } from './codec.ts'
 import type { ProxyAddresses } from './header.ts'
+import { samePlane } from './plane.ts'
 import type { ProxiedInfo } from './proxied.ts'
 import { serializeSsl } from './ssl.ts'
 import type { Tlv } from './tlv.ts'
@@ -56,7 +57,8 @@ export interface SendProxyHeaderOptions<in Client = ProxyHeaderClient> {
 /**
  * Writes a PROXY header to the backend before anything else. Its source is the client (the one that a trusted header
  * claimed, where `acceptProxyHeader` is in the stack), its destination the address *that the client dialled*. Where their
- * families differ, IPv4 is written as IPv4-mapped IPv6. Version 2 also has, where TLS was terminated here, ALPN, AUTHORITY
+ * families differ, IPv4 is written as IPv4-mapped IPv6. A client on a unix socket is AF_UNIX in version 2, which nginx takes
+ * and HAProxy 2.6 refuses, and UNKNOWN in version 1, which both take. Version 2 also has, where TLS was terminated here, ALPN, AUTHORITY
  * (from SNI) and SSL (version, cipher, common name of the client's certificate and whether it was verified).
  *
  * A connection without a client, a health check say, is announced as LOCAL, and in version 1 with its own addresses.
@@ -81,11 +83,14 @@ export function sendProxyHeader<Client extends ProxyHeaderClient = ProxyHeaderCl
   const headerFor = (client: Client): Buffer => {
     const { proxied, peer, local } = client
     const claim = proxied?.claimed === true ? proxied : undefined
+    const addresses = { source: claim?.source ?? peer, destination: claim?.destination ?? local }
+    // Receivers must accept LOCAL, but may refuse a PROXY that names nobody, as HAProxy 2.6 does.
+    const writable = samePlane(addresses) !== undefined
     return serializeProxyHeader({
       version,
-      command: 'proxy',
-      transport: claim?.transport ?? 'stream',
-      addresses: { source: claim?.source ?? peer, destination: claim?.destination ?? local },
+      command: writable ? 'proxy' : 'local',
+      transport: writable ? (claim?.transport ?? 'stream') : 'unspec',
+      addresses: writable ? addresses : undefined,
       tlvs: version === 1 ? [] : fieldsOf(client, tlvs(client), options.uniqueId),
       crc32c,
     })
