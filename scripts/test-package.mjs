@@ -31,9 +31,6 @@ let failed = 0
 
 try {
   await check('npm pack has what it should', pack)
-  await check('publint finds nothing', () =>
-    run(join(root, 'node_modules/.bin/publint'), ['--strict', source]),
-  )
   await check('it installs into a clean folder', install)
   await check('npx sluice --version', () => {
     const output = run('npx', ['--no-install', 'sluice', '--version'])
