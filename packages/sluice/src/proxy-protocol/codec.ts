@@ -31,7 +31,7 @@ export interface ProxyHeaderFields extends Partial<Omit<ProxyHeader, 'tlvs'>> {
   readonly crc32c?: boolean
 }
 
-export const DEFAULT_LONGEST: Size = '16kb'
+const DEFAULT_LONGEST: Size = '16kb'
 
 /**
  * Reads a PROXY header, of whichever version, from the first bytes of a connection. Any split of the bytes gives the
