@@ -98,14 +98,32 @@ export class Admission {
 const RESERVED_FILES = 64
 
 /**
- * How many connections the limit on open files leaves room for, at two descriptors each (the client's and the
- * backend's); undefined where the limit can't be read, as outside of Linux.
+ * How many descriptors the limit on open files leaves for connections; undefined where the limit can't be read, as
+ * outside of Linux.
  */
-export function connectionsWithinFileLimit(): number | undefined {
+export function descriptorsForConnections(): number | undefined {
   try {
     const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
-    return soft === undefined ? undefined : Math.max(1, Math.floor((Number(soft) - RESERVED_FILES) / 2))
+    return soft === undefined ? undefined : Math.max(3, Number(soft) - RESERVED_FILES)
   } catch {
     return undefined
+  }
+}
+
+/**
+ * The limits that are told, and for the others defaults that the descriptors suffice for: a connection that is served
+ * takes two (the client's and the backend's), one that waits takes one. To stay within is better than to run out: the
+ * runtime then closes new connections without a word to anybody.
+ */
+export function admissionLimits(
+  told: { readonly [Limit in keyof AdmissionLimits]?: number | undefined },
+  descriptors: number = descriptorsForConnections() ?? Number.POSITIVE_INFINITY,
+): AdmissionLimits {
+  const maxConnections = told.maxConnections ?? Math.min(16_384, Math.floor(descriptors / 3))
+  const left = Math.max(0, descriptors - 2 * maxConnections)
+  return {
+    maxConnections,
+    maxWaiting: told.maxWaiting ?? Math.min(1024, left),
+    waitTimeout: told.waitTimeout ?? 10_000,
   }
 }

@@ -1,6 +1,7 @@
 // Binds a server to an address, with errors that say what to do.
-import { lstatSync, unlinkSync } from 'node:fs'
+import { existsSync, lstatSync, unlinkSync } from 'node:fs'
 import { connect, type ListenOptions as PlatformOptions, type Server } from 'node:net'
+import { dirname } from 'node:path'
 import { type ErrorCode, errorCode, SluiceError } from '../core/index.ts'
 import { type Endpoint, IpAddress } from './address.ts'
 
@@ -18,9 +19,12 @@ export async function bind(server: Server, endpoint: Endpoint, options: BindOpti
   try {
     await attempt(server, endpoint, options)
   } catch (error) {
-    if (await mayTryAgain(endpoint, error))
-      await attempt(server, fallback(endpoint), options).catch(refuse(endpoint))
-    else refuse(endpoint)(error)
+    try {
+      if (!(await mayTryAgain(endpoint, error))) throw error
+      await attempt(server, fallback(endpoint), options)
+    } catch (final) {
+      throw bindError(endpoint, final)
+    }
   }
 }
 
@@ -53,10 +57,14 @@ async function mayTryAgain(endpoint: Endpoint, error: unknown): Promise<boolean>
   const code = errorCode(error)
   if (isDualStack(endpoint)) return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL'
   if (endpoint.family !== 'unix' || code !== 'EADDRINUSE') return false
-  if (!lstatSync(endpoint.path, { throwIfNoEntry: false })?.isSocket() || !(await isDead(endpoint.path)))
-    return false
+  if (!isSocketFile(endpoint.path) || !(await isDead(endpoint.path))) return false
   unlinkSync(endpoint.path)
   return true
+}
+
+/** What is no socket is somebody's file, or a link to one, and never removed. */
+function isSocketFile(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? false
 }
 
 function isDualStack(endpoint: Endpoint): boolean {
@@ -98,13 +106,38 @@ const CODES: Readonly<Record<string, [ErrorCode, string]>> = {
     'LISTEN_PERMISSION',
     'may not be listened on by this user; choose a port above 1023, or grant CAP_NET_BIND_SERVICE',
   ],
-  ENOENT: ['LISTEN_FAILED', 'is in a folder that does not exist; make the folder first'],
+  EAI_AGAIN: [
+    'LISTEN_ADDRESS_UNAVAILABLE',
+    'has a name that could not be resolved just now; write an address of this machine',
+  ],
 }
 
-function refuse(endpoint: Endpoint): (cause: unknown) => never {
-  return cause => {
-    const code = errorCode(cause)
-    const [known, text] = CODES[code] ?? ['LISTEN_FAILED', `can not be listened on (${code})`]
-    throw new SluiceError(known, `${endpoint} ${text}`, { cause })
-  }
+/** The same codes mean other things where the address is a path. */
+const UNIX_CODES: typeof CODES = {
+  EACCES: [
+    'LISTEN_PERMISSION',
+    'may not be made by this user; choose another folder, or change its permissions',
+  ],
+  EPERM: [
+    'LISTEN_PERMISSION',
+    'may not be replaced by this user; choose another folder, or change its permissions',
+  ],
+  ENOENT: ['LISTEN_FAILED', 'is in a folder that does not exist; make the folder first'],
+  ENOTDIR: ['LISTEN_FAILED', 'is below something that is not a folder; choose another path'],
+}
+
+function bindError(endpoint: Endpoint, cause: unknown): SluiceError {
+  const code = errorCode(cause)
+  const [known, text] = (endpoint.family === 'unix' ? unixText(endpoint.path, code) : CODES[code]) ?? [
+    'LISTEN_FAILED',
+    `can not be listened on (${code})`,
+  ]
+  return new SluiceError(known, `${endpoint} ${text}`, { cause })
+}
+
+function unixText(path: string, code: string): [ErrorCode, string] | undefined {
+  if (code === 'EADDRINUSE' && !isSocketFile(path))
+    return ['LISTEN_ADDRESS_IN_USE', 'is a file that is not a socket; choose another path']
+  // Node reports a folder that does not exist as EACCES, as Windows would.
+  return UNIX_CODES[code === 'EACCES' && !existsSync(dirname(path)) ? 'ENOENT' : code] ?? CODES[code]
 }

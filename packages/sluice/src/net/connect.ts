@@ -57,7 +57,8 @@ export function connectTcp(options: ConnectOptions = {}): Connector<unknown> {
 
   return ({ to, signal }) =>
     new Promise((resolve, reject) => {
-      const socket = netConnect(socketOptions(to))
+      if (signal?.aborted) return reject(givenUp(to, signal))
+      const socket = start(to)
       const timer = setTimeout(() => {
         fail(new SluiceError('CONNECT_TIMEOUT', `${to} did not accept a connection within ${timeout} ms`))
       }, timeout)
@@ -70,7 +71,7 @@ export function connectTcp(options: ConnectOptions = {}): Connector<unknown> {
         fail(connectError(to, cause))
       }
       function onAbort(): void {
-        fail(new SluiceError('CONNECT_FAILED', `connecting to ${to} was given up`, { cause: signal?.reason }))
+        fail(givenUp(to, signal))
       }
       function fail(error: SluiceError): void {
         stop()
@@ -88,8 +89,7 @@ export function connectTcp(options: ConnectOptions = {}): Connector<unknown> {
       socket.pause()
       socket.on('connect', onConnect)
       socket.on('error', onError)
-      if (signal?.aborted) onAbort()
-      else signal?.addEventListener('abort', onAbort)
+      signal?.addEventListener('abort', onAbort)
     })
 }
 
@@ -104,6 +104,19 @@ class ConnectedSocket implements Connected {
 
   reset(): void {
     cut(this.socket, this.#transport)
+  }
+}
+
+function givenUp(to: Endpoint, signal: AbortSignal | undefined): SluiceError {
+  return new SluiceError('CONNECT_FAILED', `connecting to ${to} was given up`, { cause: signal?.reason })
+}
+
+/** Begins to connect. What the platform refuses at once, such as a path that is too long, gets a code as well. */
+function start(to: Endpoint): Socket {
+  try {
+    return netConnect(socketOptions(to))
+  } catch (cause) {
+    throw connectError(to, cause)
   }
 }
 
@@ -136,16 +149,40 @@ const CODES: Readonly<Record<string, [ErrorCode, string]>> = {
   ECONNREFUSED: ['CONNECT_REFUSED', 'refused the connection; is the backend running there?'],
   ENOENT: ['CONNECT_REFUSED', 'does not exist; is the backend running there?'],
   ETIMEDOUT: ['CONNECT_TIMEOUT', 'did not accept the connection in time'],
+  EACCES: [
+    'CONNECT_FAILED',
+    'may not be connected to by this user; look at the permissions of the socket file',
+  ],
+  EAGAIN: [
+    'CONNECT_FAILED',
+    'has as many connections waiting as it allows; is the backend stuck, or its backlog small?',
+  ],
+  EMFILE: ['CONNECT_FAILED', 'can not be connected to: no file descriptors are left; raise `ulimit -n`'],
+  EADDRNOTAVAIL: [
+    'CONNECT_FAILED',
+    'can not be connected to: this machine has no address or no local port left for it',
+  ],
   EHOSTUNREACH: ['CONNECT_UNREACHABLE', 'can not be reached from here'],
   ENETUNREACH: ['CONNECT_UNREACHABLE', 'can not be reached from here'],
   ENOTFOUND: ['CONNECT_NAME', 'has a name that does not exist'],
   EAI_AGAIN: ['CONNECT_NAME', 'has a name that could not be resolved just now'],
 }
 
-function connectError(to: Endpoint, cause: Error): SluiceError {
-  // Where several addresses were tried, the platform gives all their errors in one: the first says why.
-  const first = cause instanceof AggregateError ? cause.errors[0] : cause
-  const code = errorCode(first)
+function connectError(to: Endpoint, error: unknown): SluiceError {
+  const cause = error instanceof AggregateError ? mostTelling(error.errors) : error
+  const code = errorCode(cause)
   const [known, text] = CODES[code] ?? ['CONNECT_FAILED', `could not be connected to (${code})`]
-  return new SluiceError(known, `${to} ${text}`, { cause: first })
+  return new SluiceError(known, `${to} ${text}`, { cause })
+}
+
+/**
+ * Where several addresses were tried, the platform gives all their errors in one. One that a machine answered says more
+ * than that this machine has no IPv6.
+ */
+function mostTelling(errors: readonly unknown[]): unknown {
+  return (
+    errors.find(error => errorCode(error) === 'ECONNREFUSED') ??
+    errors.find(error => errorCode(error) === 'ETIMEDOUT') ??
+    errors[0]
+  )
 }

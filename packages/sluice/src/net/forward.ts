@@ -1,10 +1,16 @@
 // The service that ends a TCP stack: connects to a backend and relays.
-import { logger, type Service } from '../core/index.ts'
+import { logger, type Service, SluiceError } from '../core/index.ts'
 import type { Endpoint } from './address.ts'
-import { type ConnectLayer, type ConnectOptions, type Connector, connectTcp } from './connect.ts'
+import {
+  type Connected,
+  type ConnectLayer,
+  type ConnectOptions,
+  type Connector,
+  connectTcp,
+} from './connect.ts'
 import type { Connection } from './connection.ts'
 import { parseEndpoint } from './parse-address.ts'
-import { type RelayOptions, relay } from './relay.ts'
+import { type RelayOptions, relay, relayLimits } from './relay.ts'
 
 export interface ForwardOptions<in Needs = unknown> extends RelayOptions {
   /** A layer over the connector, such as `sendProxyHeader()` or `connectTls()`. */
@@ -22,7 +28,8 @@ const log = logger('forward')
  * Connects to a backend for each connection and relays both ways until both are done. Each relay is logged with its
  * outcome, at info.
  *
- * The service throws what the connector throws (`CONNECT_REFUSED`, …).
+ * The service throws what the connector throws (`CONNECT_REFUSED`, …), and `DOWNSTREAM_RESET` if the client went away
+ * before the backend was connected.
  *
  * @param to an address such as `127.0.0.1:8080`, `unix:/run/app.sock`, `backend:80`, or a port of this machine
  * @throws {SluiceError} `ADDRESS_INVALID`, `DURATION_INVALID`
@@ -36,13 +43,43 @@ export function forward<C extends Connection = Connection>(
     options.connectTimeout === undefined ? {} : { timeout: options.connectTimeout },
   )
   const connect = options.connect === undefined ? tcp : options.connect(tcp)
-  const limits: RelayOptions = options.idle === undefined ? {} : { idle: options.idle }
+  const limits = relayLimits(options)
 
   return async function forward(client) {
-    const upstream = await connect({ to: endpoint, client })
+    const upstream = await connectWhileOpen(connect, endpoint, client)
     const outcome = await relay(client, upstream, limits)
     if (log.isLevelEnabled('info')) {
       log.info({ connection: client.id, peer: client.peer, to: endpoint, ...outcome }, 'relayed')
     }
+  }
+}
+
+/**
+ * Connects for as long as the client is there: when it goes away, connecting is given up. An end is not going away; a
+ * client may have sent all that it has to say and wait for the answer.
+ */
+async function connectWhileOpen<C extends Connection>(
+  connect: Connector<C>,
+  to: Endpoint,
+  client: C,
+): Promise<Connected> {
+  const { socket } = client
+  const gone = new AbortController()
+  const onClose = (): void => gone.abort()
+  if (socket.destroyed) onClose()
+  socket.on('close', onClose)
+  // A socket that nobody reads from does not notice a reset. This reads ahead, by one buffer at most.
+  socket.read(0)
+  try {
+    return await connect({ to, client, signal: gone.signal })
+  } catch (cause) {
+    if (!gone.signal.aborted) throw cause
+    throw new SluiceError(
+      'DOWNSTREAM_RESET',
+      `the client went away before a connection to ${to} had been made`,
+      socket.errored ? { cause: socket.errored } : {},
+    )
+  } finally {
+    socket.off('close', onClose)
   }
 }

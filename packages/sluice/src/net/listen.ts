@@ -1,80 +1,24 @@
 // Accepts connections and gives each to a service.
 import { setMaxListeners } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
-import {
-  type Duration,
-  errorCode,
-  isSluiceError,
-  logger,
-  milliseconds,
-  type Service,
-  type Shutdown,
-} from '../core/index.ts'
+import { type Duration, errorCode, logger, milliseconds, type Service, type Shutdown } from '../core/index.ts'
 import { type Address, type Endpoint, UnixAddress } from './address.ts'
-import { Admission, connectionsWithinFileLimit } from './admission.ts'
+import { Admission, admissionLimits, descriptorsForConnections } from './admission.ts'
 import { bind } from './bind.ts'
+import { closeInOrder } from './close-in-order.ts'
 import { AcceptedConnection, type Connection } from './connection.ts'
 import { ipAddress, localAddress, peerAddress } from './ip.ts'
+import type { Listener, ListenerCounts, ListenOptions } from './listen-options.ts'
 import { parseEndpoint } from './parse-address.ts'
-import { ignore } from './stream.ts'
-
-export interface ListenOptions {
-  /** Drains and aborts the listener. Without it, only `close` does. */
-  readonly shutdown?: Shutdown
-  /**
-   * Connections that the kernel holds before they are accepted; it caps this by its own limit (`somaxconn`).
-   * @default 1024
-   */
-  readonly backlog?: number
-  /**
-   * Lets several processes listen on one address, and the kernel spread the connections over them.
-   * @default false
-   */
-  readonly reusePort?: boolean
-  /**
-   * Connections served at once. Past it, new ones are held unread until a place is free.
-   * @default 16384, or what the limit on open files leaves room for if that is less
-   */
-  readonly maxConnections?: number
-  /**
-   * Connections held unread. Past it, new ones are refused with a reset, and counted.
-   * @default 1024
-   */
-  readonly maxWaiting?: number
-  /**
-   * How long a connection is held unread before it is refused.
-   * @default '10s'
-   */
-  readonly waitTimeout?: Duration
-}
-
-export interface ListenerCounts {
-  readonly accepted: number
-  readonly serving: number
-  readonly waiting: number
-  readonly refused: number
-}
-
-/** A bound listener. Disposing of it closes it. */
-export interface Listener extends AsyncDisposable {
-  /** What it listens on, with the port that the system chose for port 0. */
-  readonly address: Address
-  readonly counts: ListenerCounts
-  /**
-   * Stops accepting, lets what is in flight finish, and cuts it when the limit has passed. Settles when every
-   * connection is closed.
-   *
-   * @param limit how long it may take; 30 s unless told
-   */
-  close(limit?: Duration): Promise<void>
-}
+import { rarely, report } from './report.ts'
+import { cut, ignore } from './stream.ts'
 
 /** After an error of accept (out of descriptors or memory) nothing new is served for this long, in ms. */
 const ACCEPT_PAUSE = 1000
-/** A service that has ended leaves its connection this long to take the last bytes, in ms. */
-const LINGER = 5000
-/** What happens in floods is logged at most once in this time, in ms, with how often it happened. */
-const LOG_INTERVAL = 1000
+/** A service that does not settle when its connection was cut is waited for this long, in ms. */
+const LAST_GRACE = 1000
+/** The other end of a unix socket has no name. */
+const NOBODY = new UnixAddress('')
 
 const log = logger('net')
 let lastId = 0
@@ -110,23 +54,23 @@ class SocketListener implements Listener {
   readonly #closed = Promise.withResolvers<void>()
   readonly #logRefused: (fields: object) => void
   readonly #logAcceptError: (fields: object) => void
-  #address: Address = new UnixAddress('')
+  #address: Address = NOBODY
   #accepted = 0
   #refused = 0
-  #limit: NodeJS.Timeout | undefined
+  #timer: NodeJS.Timeout | undefined
+  #deadline = Number.POSITIVE_INFINITY
+  #isClosed = false
 
   constructor(endpoint: Endpoint, options: ListenOptions, service: Service<Connection>) {
     this.#endpoint = endpoint
     this.#options = options
     this.#service = service
     this.#admission = new Admission(
-      {
-        maxConnections:
-          options.maxConnections ??
-          Math.min(16_384, connectionsWithinFileLimit() ?? Number.POSITIVE_INFINITY),
-        maxWaiting: options.maxWaiting ?? 1024,
+      admissionLimits({
+        maxConnections: options.maxConnections,
+        maxWaiting: options.maxWaiting,
         waitTimeout: milliseconds(options.waitTimeout ?? '10s'),
-      },
+      }),
       socket => void this.#serve(socket),
       socket => this.#refuse(socket),
     )
@@ -153,6 +97,7 @@ class SocketListener implements Listener {
       this.#logAcceptError({ address: this.#address, code: errorCode(error) })
       this.#admission.pause(ACCEPT_PAUSE)
     })
+    this.#warnOfFileLimit()
     this.#follow(this.#options.shutdown)
   }
 
@@ -170,8 +115,13 @@ class SocketListener implements Listener {
   }
 
   close(limit: Duration = '30s'): Promise<void> {
-    this.#limit ??= setTimeout(() => this.#abort(), milliseconds(limit))
+    const deadline = performance.now() + milliseconds(limit)
     this.#drain()
+    if (!this.#isClosed && !this.#aborted.signal.aborted && deadline < this.#deadline) {
+      this.#deadline = deadline
+      clearTimeout(this.#timer)
+      this.#timer = setTimeout(() => this.#abort(), milliseconds(limit))
+    }
     return this.#closed.promise
   }
 
@@ -196,10 +146,21 @@ class SocketListener implements Listener {
     if (shutdown.draining.aborted) onDrain()
   }
 
+  #warnOfFileLimit(): void {
+    const descriptors = descriptorsForConnections()
+    const { maxConnections } = this.#options
+    if (maxConnections === undefined || descriptors === undefined || maxConnections <= descriptors) return
+    log.warn(
+      { address: this.#address, maxConnections, descriptors },
+      'the limit on open files does not suffice for maxConnections; raise it (ulimit -n)',
+    )
+  }
+
   #describe(): string {
     const some = [...this.#connections].slice(0, 3).map(({ id, peer }) => `${id} from ${peer}`)
-    const more = this.#connections.size > some.length ? ', …' : ''
-    return `${this.#connections.size} connections on ${this.#address} (${some.join(', ')}${more})`
+    const count = this.#connections.size
+    const more = count > some.length ? ', …' : ''
+    return `${count} ${count === 1 ? 'connection' : 'connections'} on ${this.#address} (${some.join(', ')}${more})`
   }
 
   #drain(): void {
@@ -212,13 +173,20 @@ class SocketListener implements Listener {
 
   #abort(): void {
     this.#drain()
+    if (this.#isClosed || this.#aborted.signal.aborted) return
     this.#aborted.abort()
     for (const connection of this.#connections) connection.reset()
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#settle(), LAST_GRACE)
   }
 
   #settleIfEmpty(): void {
-    if (!this.#draining.signal.aborted || this.#connections.size > 0) return
-    clearTimeout(this.#limit)
+    if (this.#draining.signal.aborted && this.#connections.size === 0) this.#settle()
+  }
+
+  #settle(): void {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
     this.#closed.resolve()
   }
 
@@ -241,90 +209,54 @@ class SocketListener implements Listener {
     if (socket.destroyed) return
     this.#refused += 1
     if (!this.#draining.signal.aborted) this.#logRefused({ address: this.#address, code: 'CONNECTION_LIMIT' })
-    new AcceptedConnection('', socket, NOBODY, NOBODY, this.#draining.signal, this.#aborted.signal).reset()
+    cut(socket, socket)
   }
 
   async #serve(socket: Socket): Promise<void> {
     const connection = this.#connection(socket)
+    if (connection === undefined) {
+      socket.destroy()
+      this.#admission.release()
+      return
+    }
     this.#connections.add(connection)
     try {
       await this.#service(connection)
     } catch (error) {
-      this.#report(connection, error)
+      report(log, connection, error)
       connection.reset()
     }
-    if (!socket.destroyed) await finished(connection, socket)
+    if (!socket.destroyed) await closeInOrder(connection, socket)
     this.#connections.delete(connection)
     this.#admission.release()
     this.#settleIfEmpty()
   }
 
-  #connection(socket: Socket): AcceptedConnection {
-    lastId += 1
+  /** Undefined if it is gone or has an address that can't be read: whose peer is not known, nobody serves. */
+  #connection(socket: Socket): AcceptedConnection | undefined {
+    if (socket.destroyed) return undefined
     const unix = this.#endpoint.family === 'unix' ? this.#endpoint : undefined
-    return new AcceptedConnection(
-      String(lastId),
-      socket,
-      unix === undefined ? peerAddress(socket) : NOBODY,
-      unix ?? localAddress(socket),
-      this.#draining.signal,
-      this.#aborted.signal,
-    )
+    try {
+      const peer = unix === undefined ? peerAddress(socket) : NOBODY
+      const local = unix ?? localAddress(socket)
+      lastId += 1
+      return new AcceptedConnection(
+        String(lastId),
+        socket,
+        peer,
+        local,
+        this.#draining.signal,
+        this.#aborted.signal,
+      )
+    } catch (error) {
+      log.info({ address: this.#address, code: errorCode(error), error }, 'a connection has no address')
+      return undefined
+    }
   }
-
-  #report(connection: Connection, error: unknown): void {
-    const level = levelOf(error)
-    if (!log.isLevelEnabled(level)) return
-    log[level](
-      {
-        connection: connection.id,
-        peer: connection.peer,
-        address: this.#address,
-        code: errorCode(error),
-        error,
-      },
-      error instanceof Error ? error.message : 'a service threw something that is not an error',
-    )
-  }
-}
-
-/** The other end of a unix socket has no name. */
-const NOBODY = new UnixAddress('')
-
-/** What a client does wrong is the day's work; what a backend does wrong needs a look; the rest is a fault of ours. */
-function levelOf(error: unknown): 'info' | 'warn' | 'error' {
-  if (!isSluiceError(error)) return errorCode(error) === 'INTERNAL' ? 'error' : 'info'
-  return error.side === 'downstream' ? 'info' : error.side === 'upstream' ? 'warn' : 'error'
-}
-
-/** Ends a connection whose service is done; one that does not take its last bytes in time is reset. */
-function finished(connection: AcceptedConnection, socket: Socket): Promise<void> {
-  return new Promise(resolve => {
-    const timer = setTimeout(() => connection.reset(), LINGER)
-    socket.once('close', () => {
-      clearTimeout(timer)
-      resolve()
-    })
-    connection.socket.destroySoon()
-  })
 }
 
 function boundAddress(server: Server): Address {
   const bound = server.address()
   if (bound === null || typeof bound === 'string') return new UnixAddress(bound ?? '')
   return ipAddress(bound.address, bound.port)
-}
-
-/** Calls at most once in an interval, with how many times it was called since. */
-function rarely(report: (fields: object, times: number) => void): (fields: object) => void {
-  let times = 0
-  let last = Number.NEGATIVE_INFINITY
-  return fields => {
-    times += 1
-    const now = performance.now()
-    if (now - last < LOG_INTERVAL) return
-    last = now
-    report(fields, times)
-    times = 0
-  }
 }

@@ -44,9 +44,12 @@ export function readHead<T>(
     }, options.timeout)
 
     function onReadable(): void {
-      const chunk: Buffer | null = socket.read()
-      if (chunk === null) return
-      ;[store, length] = append(store, length, chunk)
+      const before = length
+      // From Node 26 on, each read gives one chunk, and what is left in the buffer is not told of again.
+      for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) {
+        ;[store, length] = append(store, length, chunk)
+      }
+      if (length === before) return
       try {
         const head = parse(store.subarray(0, length))
         if (head !== undefined) {
@@ -94,7 +97,8 @@ export function readHead<T>(
       socket.off('error', onError)
     }
 
-    if (socket.destroyed) return onEnd()
+    if (socket.errored) return onError(socket.errored)
+    if (socket.destroyed || socket.readableEnded) return onEnd()
     socket.on('readable', onReadable)
     socket.on('end', onEnd)
     socket.on('close', onEnd)

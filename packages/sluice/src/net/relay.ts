@@ -28,6 +28,29 @@ export interface RelayOptions {
    * @default '1h'
    */
   readonly idle?: Duration
+  /**
+   * How long nothing may move once one side has ended, before both sides are reset: whoever vanishes after its end
+   * must not hold the other for as long as an open connection may be idle. Enough for a slow answer to a request that
+   * was ended by a half-close. The idle limit holds too, if it is shorter.
+   * @default '5m'
+   */
+  readonly halfClosed?: Duration
+}
+
+/** The limits in milliseconds. */
+export interface RelayLimits {
+  readonly idle: number
+  readonly halfClosed: number
+}
+
+/**
+ * The limits of a relay with the defaults filled in, to be read once for many relays.
+ *
+ * @throws {SluiceError} `DURATION_INVALID`
+ */
+export function relayLimits(options: RelayOptions): RelayLimits {
+  const idle = milliseconds(options.idle ?? '1h')
+  return { idle, halfClosed: Math.min(idle, milliseconds(options.halfClosed ?? '5m')) }
 }
 
 /** The idle limit is looked at this many times within its length; so much later it may strike. */
@@ -41,9 +64,9 @@ const IDLE_CHECKS = 8
  * @throws {SluiceError} `DURATION_INVALID`
  */
 export function relay(client: Stream, upstream: Stream, options: RelayOptions = {}): Promise<RelayOutcome> {
-  const idle = milliseconds(options.idle ?? '1h')
+  const limits = relayLimits(options)
   return new Promise(resolve => {
-    new Relay(client, upstream, idle, resolve).start()
+    new Relay(client, upstream, limits, resolve).start()
   })
 }
 
@@ -52,7 +75,7 @@ class Relay {
   readonly #upstream: Stream
   readonly #resolve: (outcome: RelayOutcome) => void
   readonly #began = performance.now()
-  readonly #idle: number
+  readonly #limits: RelayLimits
   #timer: NodeJS.Timeout | undefined
   #quietChecks = 0
   #lastTotal = 0
@@ -63,10 +86,15 @@ class Relay {
   #broken = false
   #stillOpen = 2
 
-  constructor(client: Stream, upstream: Stream, idle: number, resolve: (outcome: RelayOutcome) => void) {
+  constructor(
+    client: Stream,
+    upstream: Stream,
+    limits: RelayLimits,
+    resolve: (outcome: RelayOutcome) => void,
+  ) {
     this.#client = client
     this.#upstream = upstream
-    this.#idle = idle
+    this.#limits = limits
     this.#resolve = resolve
   }
 
@@ -76,7 +104,9 @@ class Relay {
     this.#watch(client, 'client-reset', 'client-end', upstream)
     this.#watch(upstream, 'upstream-reset', 'upstream-end', client)
     if (this.#broken) return
-    this.#timer = setInterval(() => this.#checkIdle(), this.#idle / IDLE_CHECKS)
+    this.#limitIdle(this.#limits.idle)
+    if (client.readableEnded) this.#onEnd('client-end', upstream)
+    if (upstream.readableEnded) this.#onEnd('upstream-end', client)
     // Only counting and handing on: this runs for every chunk.
     client.on('data', chunk => {
       this.#up += chunk.length
@@ -94,16 +124,21 @@ class Relay {
 
   #watch(socket: Socket, reset: RelayReason, end: RelayReason, other: Socket): void {
     socket.on('error', error => this.#fail(reset, errorCode(error)))
-    socket.on('end', () => {
-      this.#reason ??= end
-      other.end()
-    })
+    socket.on('end', () => this.#onEnd(end, other))
     socket.on('close', () => this.#onClose(socket))
     // Lost before the relay began, and it will not say so again.
     if (socket.destroyed) {
-      this.#fail(reset)
-      this.#onClose(socket)
+      this.#fail(reset, socket.errored ? errorCode(socket.errored) : undefined)
+      if (socket.closed) this.#onClose(socket)
     }
+  }
+
+  #onEnd(reason: RelayReason, other: Socket): void {
+    if (this.#reason === undefined) {
+      this.#reason = reason
+      this.#limitIdle(this.#limits.halfClosed)
+    }
+    other.end()
   }
 
   #onClose(socket: Socket): void {
@@ -132,10 +167,16 @@ class Relay {
     this.#upstream.reset()
   }
 
+  #limitIdle(limit: number): void {
+    clearInterval(this.#timer)
+    this.#quietChecks = 0
+    this.#timer = setInterval(() => this.#checkIdle(), limit / IDLE_CHECKS)
+  }
+
   #checkIdle(): void {
     const total = this.#up + this.#down
     this.#quietChecks = total === this.#lastTotal ? this.#quietChecks + 1 : 0
     this.#lastTotal = total
-    if (this.#quietChecks >= IDLE_CHECKS) this.#fail('idle')
+    if (this.#quietChecks >= IDLE_CHECKS) this.#fail('idle', 'RELAY_IDLE')
   }
 }

@@ -17,8 +17,20 @@ export interface Stream {
  */
 export function cut(top: Socket, transport: Socket): void {
   // The transport first: destroying the TLS socket before would close it with an orderly FIN.
-  if (!transport.destroyed) resetOrDestroy(transport)
+  if (!transport.destroyed) {
+    if (isEnding(top) || isEnding(transport)) transport.destroy()
+    else resetOrDestroy(transport)
+  }
   if (top !== transport) top.destroy()
+}
+
+/**
+ * Whether its FIN is on the way at this moment. The platform refuses a reset then (EINVAL, up to Node 26 at least), and
+ * leaves the descriptor open for ever. All that was written has been handed over, and the peer has been told of the
+ * end, so that a plain close says nothing wrong.
+ */
+function isEnding(socket: Socket): boolean {
+  return socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
 }
 
 /** Only TCP knows resets: for a unix socket the platform throws instead. */
