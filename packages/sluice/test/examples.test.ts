@@ -94,6 +94,19 @@ describe('examples/own-layer.ts', () => {
   })
 })
 
+describe('examples/fetch-handler.ts', () => {
+  it('answers with what the handler makes of the request', async () => {
+    const port = await freePort()
+    const stop = await start('fetch-handler', port)
+    const hello = await fetch(`http://127.0.0.1:${port}/hello`)
+    expect(await hello.json()).toEqual({ hello: expect.stringMatching(/^127\.0\.0\.1:\d+$/) })
+    const upper = await fetch(`http://127.0.0.1:${port}/upper`, { method: 'POST', body: 'some text' })
+    expect(await upper.text()).toBe('SOME TEXT')
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(404)
+    expect(await stop()).toBe(0)
+  })
+})
+
 it('covers every example', () => {
   const files = readdirSync(join(root, 'examples')).filter(file => file.endsWith('.ts'))
   expect([...tried].sort()).toEqual(files.map(file => file.replace('.ts', '')).sort())
