@@ -234,7 +234,7 @@ describe('sendProxyHeader', () => {
     ])
     const made = await announced({ tlvs: ({ id }) => [{ kind: 0xeb, value: Buffer.from(id) }] }, client())
     expect(Buffer.from(made.tlvs.get(0xeb) ?? []).toString()).toBe('42')
-    const passed = await announced({ tlvs: ({ proxied }) => proxied?.tlvs ?? [] }, client({ proxied }))
+    const passed = await announced({ tlvs: ({ proxied }) => proxied?.tlvs }, client({ proxied }))
     expect(Buffer.from(passed.tlvs.get(0xea) ?? []).toString()).toBe('x')
   })
 
@@ -387,6 +387,9 @@ describe('the types of sendProxyHeader', () => {
     sendProxyHeader({
       uniqueId: (from: Connection) => Buffer.from(from.id),
     }) satisfies ConnectLayer<Connection>
+    stack<Connection>()
+      .layer(acceptProxyHeader({ trust: ['loopback'] }))
+      .service(forward('1', { connect: sendProxyHeader({ tlvs: ({ proxied }) => proxied?.tlvs }) }))
     // @ts-expect-error `tls` of another shape would be read wrongly
     sendProxyHeader() satisfies ConnectLayer<Connection & { tls: { version: number; cipher: string } }>
     const named = sendProxyHeader({

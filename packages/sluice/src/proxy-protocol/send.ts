@@ -42,9 +42,9 @@ export interface SendProxyHeaderOptions<in Client = ProxyHeaderClient> {
   /**
    * More TLVs, the same for every connection or made for each. One of a kind that Sluice adds by itself (ALPN, AUTHORITY,
    * SSL, UNIQUE_ID) stands instead of Sluice's own. To pass on what a trusted header brought:
-   * `tlvs: ({ proxied }) => proxied.tlvs`.
+   * `tlvs: ({ proxied }) => proxied?.tlvs`.
    */
-  readonly tlvs?: Iterable<Tlv> | ((client: Client) => Iterable<Tlv>)
+  readonly tlvs?: Iterable<Tlv> | ((client: Client) => Iterable<Tlv> | undefined)
   /** An id for the connection, at most 128 bytes: `({ id }) => Buffer.from(id)`. */
   readonly uniqueId?: (client: Client) => Uint8Array
   /**
@@ -91,7 +91,7 @@ export function sendProxyHeader<Client extends ProxyHeaderClient = ProxyHeaderCl
       command: writable ? 'proxy' : 'local',
       transport: writable ? (claim?.transport ?? 'stream') : 'unspec',
       addresses: writable ? addresses : undefined,
-      tlvs: version === 1 ? [] : fieldsOf(client, tlvs(client), options.uniqueId),
+      tlvs: version === 1 ? [] : fieldsOf(client, tlvs(client) ?? [], options.uniqueId),
       crc32c,
     })
   }
