@@ -13,7 +13,12 @@ export default defineConfig({
         ssr,
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts', 'packages/*/test/*.test.ts'],
+          include: [
+            'packages/*/src/**/*.test.ts',
+            'packages/*/test/*.test.ts',
+            'packages/*/test/cli/*.test.ts',
+            'packages/*/test/robustness/*.test.ts',
+          ],
           exclude: ['packages/*/test/structure.test.ts'],
           setupFiles: [`${support}/setup.ts`],
           testTimeout: 20_000,

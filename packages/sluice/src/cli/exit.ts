@@ -17,6 +17,7 @@ const USAGE: ReadonlySet<ErrorCode> = new Set([
   'CIDR_INVALID',
   'DURATION_INVALID',
   'SIZE_INVALID',
+  'TLS_OPTION_INVALID',
 ])
 
 export function exitCodeOf(code: ErrorCode): number {

@@ -12,7 +12,7 @@ const program = new Command('sluice')
   .version(version, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'show this help')
   .addOption(new Option('--no-color').hideHelp())
-  .showHelpAfterError('"sluice --help" shows what there is.')
+  .configureOutput({ outputError: (text, write) => write(usageError(text)) })
   .exitOverride()
 
 for (const command of [demoCommand(), tlsCommand()])
@@ -31,3 +31,12 @@ try {
 }
 // Not left to the event loop: what was cut may still hold it.
 process.exit()
+
+/** One line, whatever commander says: it puts "Did you mean …?" on a line of its own. */
+function usageError(text: string): string {
+  const line = text
+    .trim()
+    .replace(/^error: /, '')
+    .replaceAll(/\s*\n\s*/g, ' ')
+  return `sluice: ${line}; --help shows what there is [USAGE]\n`
+}

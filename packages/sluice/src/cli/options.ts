@@ -1,6 +1,6 @@
 // Options that several commands share, and parsers for their values.
-import { InvalidArgumentError, Option } from 'commander'
-import { isSluiceError, milliseconds } from '../core/index.ts'
+import { Option } from 'commander'
+import { isSluiceError, milliseconds, SluiceError } from '../core/index.ts'
 
 /** `--drain-limit 30s` */
 export function drainLimitOption(): Option {
@@ -9,7 +9,7 @@ export function drainLimitOption(): Option {
     'how long connections may take to finish after SIGTERM or SIGINT',
   )
     .default('30s')
-    .argParser(checked(milliseconds))
+    .argParser(checked('--drain-limit', milliseconds))
 }
 
 /** `--json` */
@@ -17,22 +17,28 @@ export function jsonOption(): Option {
   return new Option('--json', 'log JSON lines, also on a terminal').default(false)
 }
 
-/** A list separated by commas: `h2,http/1.1`. */
-export function list(text: string): readonly string[] {
-  return text
-    .split(',')
-    .map(part => part.trim())
-    .filter(part => part !== '')
+/** A parser for a list separated by commas: `h2,http/1.1`. */
+export function list(option: string): (text: string) => readonly string[] {
+  return text => {
+    const items = text
+      .split(',')
+      .map(item => item.trim())
+      .filter(item => item !== '')
+    if (items.length === 0)
+      throw new SluiceError('USAGE', `${option}: the list ${JSON.stringify(text)} is empty`)
+    return items
+  }
 }
 
-/** Keeps a value as it was written, if a function that reads it takes it; what it throws becomes a usage error. */
-export function checked(read: (text: string) => unknown): (text: string) => string {
+/** Keeps a value as it was written, if a function that reads it takes it; what it throws gets the option's name. */
+export function checked(option: string, read: (text: string) => unknown): (text: string) => string {
   return text => {
     try {
       read(text)
       return text
     } catch (error) {
-      if (isSluiceError(error)) throw new InvalidArgumentError(error.message)
+      if (isSluiceError(error))
+        throw new SluiceError(error.code, `${option}: ${error.message}`, { cause: error })
       throw error
     }
   }

@@ -1,5 +1,5 @@
 // What every command that serves has in common: logs, the shutdown by signals, the banner, the exit code.
-import { configureLogging, logger, Shutdown } from '../core/index.ts'
+import { configureLogging, errorCode, type Logger, logger, Shutdown } from '../core/index.ts'
 import { type Banner, printBanner } from './banner.ts'
 import { ExitCode } from './exit.ts'
 
@@ -26,24 +26,34 @@ export async function run(options: RunOptions, start: Start): Promise<void> {
     ...(directives !== undefined && { directives }),
   })
   const log = logger('sluice')
+  const report = (signal: NodeJS.Signals, step: 'drain' | 'abort'): void =>
+    step === 'drain'
+      ? log.info(
+          { signal, limit: options.drainLimit },
+          'draining: new connections are refused; signal again to stop at once',
+        )
+      : log.warn({ signal }, 'stopping at once')
   const shutdown = Shutdown.onSignals({
     // Checked by the option's parser.
     limit: options.drainLimit as `${number}s`,
-    onSignal: (signal, step) =>
-      step === 'drain'
-        ? log.info(
-            { signal, limit: options.drainLimit },
-            'draining: new connections are refused; signal again to stop at once',
-          )
-        : log.warn({ signal }, 'stopping at once'),
+    // When it has been done: who reads that connections are refused may rely on it.
+    onSignal: (signal, step) => queueMicrotask(() => report(signal, step)),
   })
+  surviveFaults(log)
   const banner = await start(shutdown)
-  // A fault that nobody caught ends what it was part of, not the connections of everybody else.
-  process.on('uncaughtException', error => log.error({ error }, 'uncaught'))
   printBanner(banner, options.json)
 
   const { result, open, reason, duration } = await shutdown.done
   if (result === 'cut') log.warn({ reason, duration, open }, 'cut: not everything had finished')
   else log.info({ reason, duration }, 'drained')
   process.exitCode = result === 'cut' ? ExitCode.failed : ExitCode.drained
+}
+
+/** A fault that nobody caught ends what it was part of, not the connections of everybody else. */
+function surviveFaults(log: Logger): void {
+  const report = (error: unknown): void => log.error({ code: errorCode(error), error }, 'uncaught')
+  process.on('uncaughtException', report)
+  process.on('unhandledRejection', report)
+  // Whoever reads the banner may stop reading: `sluice tls … | head -1`.
+  process.stdout.on('error', () => {})
 }

@@ -39,19 +39,19 @@ export function tlsCommand(): Command {
     .requiredOption(
       '-l, --listen <address>',
       'where to listen: 127.0.0.1:8443, :443 (all addresses), 8443 (this machine only), unix:/path',
-      checked(text => parseEndpoint(text, 'listen')),
+      checked('--listen', text => parseEndpoint(text, 'listen')),
     )
     .requiredOption(
       '-t, --to <address>',
       'the backend: 10.0.0.5:8080, 3000 (this machine), unix:/run/app.sock',
-      checked(text => parseEndpoint(text, 'connect')),
+      checked('--to', text => parseEndpoint(text, 'connect')),
     )
     .option('--cert <file>', 'the certificate chain, PEM (without it, a self-signed one is made)')
     .option('--key <file>', 'the private key of the certificate, PEM')
     .option(
       '--alpn <list>',
       'application protocols to offer, most preferred first, such as h2,http/1.1',
-      list,
+      list('--alpn'),
     )
     .addOption(
       new Option('--send-proxy <version>', 'tell the backend who the client is with a PROXY header').choices([
@@ -72,8 +72,9 @@ export function tlsCommand(): Command {
 }
 
 function networkList(text: string): readonly string[] {
-  checked(value => networks(list(value)))(text)
-  return list(text)
+  const items = list('--accept-proxy')(text)
+  checked('--accept-proxy', () => networks(items))(text)
+  return items
 }
 
 async function terminate(options: TlsOptions, shutdown: Shutdown): Promise<Banner> {

@@ -1,58 +1,104 @@
 // What the command line says to mistakes: one line that says what to do, and the exit code.
-
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { certificateAuthority } from '../../src/tls/index.ts'
+import { version } from '../../src/cli/version.ts'
+import { testCertificate } from '../support/certificates.ts'
 import { runSluice } from '../support/cli.ts'
 
 let folder = ''
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sluice-usage-'))
-  const authority = certificateAuthority()
-  for (const name of ['one', 'two']) {
-    const { cert, key } = await authority.issue([`${name}.example`])
+  for (const name of ['one', 'two', 'old']) {
+    const { cert, key } = await testCertificate({ name, ...(name === 'old' && { from: -9, until: -2 }) })
     writeFileSync(join(folder, `${name}.pem`), cert)
     writeFileSync(join(folder, `${name}.key`), key)
   }
+  writeFileSync(join(folder, 'empty.pem'), '')
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-describe('mistakes on the command line', () => {
-  const cases: readonly [what: string, args: readonly string[], code: number, says: RegExp][] = [
-    ['a bad address to listen on', ['--listen', 'nowhere', '--to', '3000'], 2, /nowhere/],
-    ['a bad backend', ['--listen', '0', '--to', 'http://a:1'], 2, /it is a URL/],
-    ['a missing option', ['--listen', '0'], 2, /--to/],
-    ['an unknown option', ['--lisen', '0', '--to', '1'], 2, /--listen/],
-    ['a bad network', ['--listen', '0', '--to', '1', '--accept-proxy', '10.0.0.1/8'], 2, /10\.0\.0\.0\/8/],
-    ['a bad duration', ['--listen', '0', '--to', '1', '--drain-limit', 'soon'], 2, /30s/],
-    ['a bad PROXY version', ['--listen', '0', '--to', '1', '--send-proxy', 'v3'], 2, /v1, v2/],
-    ['a certificate without a key', ['--listen', '0', '--to', '1', '--cert', 'a.pem'], 2, /--key/],
+/** What is said to a mistake: one line, and nothing where the output of a program is expected. */
+async function mistake(...args: string[]): Promise<{ line: string; code: number | null }> {
+  const { stderr, stdout, code } = await runSluice(args)
+  expect(stdout).toBe('')
+  expect(stderr).toMatch(/^sluice: [^\n]+ \[[A-Z_]+\]\n$/)
+  return { line: stderr.trimEnd(), code }
+}
+
+describe('mistakes on the command line are answered with one line, and 2', () => {
+  const here = ['--listen', '127.0.0.1:0'] as const
+  const cases: readonly [what: string, args: readonly string[], says: RegExp][] = [
     [
-      'a file that is not there',
-      ['--listen', '0', '--to', '1', '--cert', '/nowhere/a.pem', '--key', 'a'],
-      1,
-      /\/nowhere\/a\.pem/,
+      'a bad address to listen on',
+      ['--listen', '1.2.3:80', '--to', '3000'],
+      /--listen: .*"1\.2\.3:80".* four/,
     ],
+    ['a URL as the backend', [...here, '--to', 'http://a:1'], /--to: .*"http:\/\/a:1".* it is a URL/],
+    ['a missing option', [...here], /'-t, --to <address>' not specified/],
+    [
+      'an option misspelled',
+      [...here, '--to', '1', '--send-prxy', 'v1'],
+      /'--send-prxy'.*Did you mean --send-proxy\?/,
+    ],
+    ['something left over', [...here, '--to', '1', '3000'], /too many arguments/],
+    [
+      'a bad network',
+      [...here, '--to', '1', '--accept-proxy', '10.0.0.1/8'],
+      /--accept-proxy: .*10\.0\.0\.0\/8/,
+    ],
+    ['a bad duration', [...here, '--to', '1', '--drain-limit', 'soon'], /--drain-limit: .*"soon".*30s/],
+    ['a bad PROXY version', [...here, '--to', '1', '--send-proxy', 'v3'], /'v3' is invalid.* v1, v2/],
+    ['an empty list of protocols', [...here, '--to', '1', '--alpn', ','], /--alpn: .* empty/],
+    ['a bad protocol', [...here, '--to', '1', '--alpn', 'x'.repeat(256)], /ALPN.*TLS_OPTION_INVALID/],
+    ['a certificate without a key', [...here, '--to', '1', '--cert', 'a.pem'], /--key FILE/],
+    ['a key without a certificate', [...here, '--to', '1', '--key', 'a.key'], /--cert FILE/],
   ]
-  it.each(cases)('%s', async (_, args, code, says) => {
-    const { stderr, stdout, code: exit } = await runSluice(['tls', ...args])
-    expect(stderr).toMatch(says)
-    expect(stderr).not.toMatch(/^\s+at /m)
-    expect(stdout).toBe('')
-    expect(exit).toBe(code)
+  it.each(cases)('%s', async (_, args, says) => {
+    const { line, code } = await mistake('tls', ...args)
+    expect(line).toMatch(says)
+    expect(code).toBe(2)
   })
 
-  it('a key that does not belong to the certificate', async () => {
-    const { stderr, code } = await runSluice([
-      ...['tls', '--listen', '0', '--to', '1'],
-      ...['--cert', join(folder, 'one.pem'), '--key', join(folder, 'two.key')],
-    ])
-    expect(stderr.trimEnd().split('\n')).toHaveLength(1)
-    expect(stderr).toMatch(/two\.key/)
+  it('an unknown command', async () => {
+    const { line, code } = await mistake('tsl')
+    expect(line).toMatch(/unknown command 'tsl'.*Did you mean tls\?/)
+    expect(code).toBe(2)
+  })
+})
+
+describe('what keeps a program from starting is said in one line, with 1', () => {
+  const cases: readonly [what: string, cert: string, key: string, says: RegExp][] = [
+    [
+      'a file that is not there',
+      'nowhere.pem',
+      'one.key',
+      /nowhere\.pem" does not exist.*TLS_CERTIFICATE_FILE/,
+    ],
+    [
+      'a key that is not there',
+      'one.pem',
+      'nowhere.key',
+      /nowhere\.key" does not exist.*TLS_CERTIFICATE_FILE/,
+    ],
+    ['a folder instead of a file', '.', 'one.key', /is a directory; pass a file/],
+    ["another certificate's key", 'one.pem', 'two.key', /two\.key.*one\.pem.*TLS_KEY_MISMATCH/],
+    [
+      'an expired certificate',
+      'old.pem',
+      'old.key',
+      /old\.pem" has expired \(\d{4}-\d\d-\d\d.*TLS_CERTIFICATE_EXPIRED/,
+    ],
+    ['a file without a certificate', 'empty.pem', 'one.key', /empty\.pem.*TLS_CERTIFICATE_INVALID/],
+    ['files exchanged', 'one.key', 'one.pem', /one\.key.*TLS_CERTIFICATE_INVALID/],
+  ]
+  it.each(cases)('%s', async (_, cert, key, says) => {
+    const files = ['--cert', join(folder, cert), '--key', join(folder, key)]
+    const { line, code } = await mistake('tls', '--listen', '127.0.0.1:0', '--to', '1', ...files)
+    expect(line).toMatch(says)
     expect(code).toBe(1)
   })
 
@@ -61,10 +107,15 @@ describe('mistakes on the command line', () => {
     await once(server, 'listening')
     const address = server.address()
     const port = typeof address === 'object' ? address?.port : 0
-    const { stderr, code } = await runSluice(['tls', '--listen', `127.0.0.1:${port}`, '--to', '1'])
+    const { line, code } = await mistake('tls', '--listen', `127.0.0.1:${port}`, '--to', '1')
     server.close()
-    expect(stderr.trimEnd().split('\n')).toHaveLength(1)
-    expect(stderr).toMatch(/in use/)
+    expect(line).toMatch(new RegExp(`127\\.0\\.0\\.1:${port} .*in use.*LISTEN_ADDRESS_IN_USE`))
+    expect(code).toBe(1)
+  })
+
+  it('an address of another machine', async () => {
+    const { line, code } = await mistake('tls', '--listen', '192.0.2.1:0', '--to', '1')
+    expect(line).toMatch(/192\.0\.2\.1.*LISTEN_ADDRESS_UNAVAILABLE/)
     expect(code).toBe(1)
   })
 })
@@ -74,14 +125,19 @@ describe('help', () => {
     const { stdout, code } = await runSluice(['--help'])
     expect(stdout).toMatch(/demo[\s\S]*tls/)
     expect(code).toBe(0)
-    expect((await runSluice(['tls', '--help'])).stdout).toMatch(/Examples:[\s\S]*\$ sluice tls/)
+  })
+
+  it.each(['demo', 'tls'])('shows an example of %s', async command => {
+    const { stdout, stderr, code } = await runSluice([command, '--help'])
+    expect(stdout).toMatch(new RegExp(`Usage: sluice ${command}[\\s\\S]*\\$ sluice ${command}`))
+    expect(stderr).toBe('')
+    expect(code).toBe(0)
   })
 
   it('prints the version', async () => {
-    expect(await runSluice(['--version'])).toMatchObject({
-      code: 0,
-      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
-    })
+    const printed = await runSluice(['--version'])
+    expect(printed).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
+    expect(version).toMatch(/^\d+\.\d+\.\d+/)
   })
 
   it('answers no command with the help, and exit code 2', async () => {

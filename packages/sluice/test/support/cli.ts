@@ -20,25 +20,43 @@ export interface Finished {
   readonly stderr: string
 }
 
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>
+  /** A module that is loaded before the program. */
+  readonly preload?: string
+  /** Without it, the banner is for people, and the logs are as they come. */
+  readonly json?: boolean
+}
+
+/** A line that is awaited for longer than this will not come. */
+const LINE_LIMIT = 10_000
+
 /** Runs a command that ends by itself. */
 export async function runSluice(args: readonly string[]): Promise<Finished> {
   const child = start(args, {})
   const out = collect(child.stdout)
   const err = collect(child.stderr)
+  // One that serves although it should have refused must not outlive the test.
+  const timer = setTimeout(() => child.kill('SIGKILL'), LINE_LIMIT)
   const [code] = await once(child, 'close')
+  clearTimeout(timer)
   return { code, stdout: out(), stderr: err() }
 }
 
-/** A command that serves, with `--json`: its log can be waited for. */
+/** A command that serves; with `--json`, unless told otherwise, so that its log can be waited for. */
 export class RunningSluice {
   readonly #child: ChildProcess
   readonly #lines: LogLine[] = []
+  readonly #other: string[] = []
   readonly #waiting = new Set<() => void>()
   readonly #exit: Promise<number | null>
+  readonly #stdout: () => string
   #ended = false
 
-  private constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
-    this.#child = start([...args, '--json'], env)
+  private constructor(args: readonly string[], options: StartOptions) {
+    this.#child = start(options.json === false ? args : [...args, '--json'], options)
+    this.#stdout = collect(this.#child.stdout)
+    this.#child.stdout?.on('data', () => this.#wake())
     this.#exit = once(this.#child, 'close').then(([code]) => {
       this.#ended = true
       this.#wake()
@@ -46,18 +64,17 @@ export class RunningSluice {
     })
     const lines = createInterface({ input: this.#child.stderr ?? process.stdin })
     lines.on('line', line => {
-      this.#lines.push(JSON.parse(line))
+      if (line.startsWith('{')) this.#lines.push(JSON.parse(line))
+      else this.#other.push(line)
       this.#wake()
     })
   }
 
   /** Starts it, and waits until it is ready. */
-  static async start(
-    args: readonly string[],
-    env: Readonly<Record<string, string>> = {},
-  ): Promise<RunningSluice> {
-    const sluice = new RunningSluice(args, env)
-    await sluice.logged(line => line.msg === 'ready')
+  static async start(args: readonly string[], options: StartOptions = {}): Promise<RunningSluice> {
+    const sluice = new RunningSluice(args, options)
+    if (options.json === false) await sluice.printed(/ready in [\s\S]*\n\n$/)
+    else await sluice.logged(line => line.msg === 'ready')
     return sluice
   }
 
@@ -69,13 +86,27 @@ export class RunningSluice {
   }
 
   /** Waits for a log line. */
-  async logged(wanted: (line: LogLine) => boolean): Promise<LogLine> {
-    for (;;) {
-      const line = this.#lines.find(wanted)
-      if (line !== undefined) return line
-      if (this.#ended) throw new Error(`ended without the line; it logged ${JSON.stringify(this.#lines)}`)
-      await new Promise<void>(resolve => this.#waiting.add(resolve))
-    }
+  logged(wanted: (line: LogLine) => boolean): Promise<LogLine> {
+    return this.#until(() => this.#lines.find(wanted))
+  }
+
+  /** Waits for text on standard output. */
+  printed(wanted: RegExp): Promise<string> {
+    return this.#until(() => (wanted.test(this.#stdout()) ? this.#stdout() : undefined))
+  }
+
+  /** All that it has logged so far. */
+  get lines(): readonly LogLine[] {
+    return this.#lines
+  }
+
+  /** What came on standard error that is no log line: warnings of the runtime, stack traces. */
+  get otherOutput(): readonly string[] {
+    return this.#other
+  }
+
+  get stdout(): string {
+    return this.#stdout()
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -96,18 +127,42 @@ export class RunningSluice {
     await this.#exit
   }
 
+  async #until<T>(look: () => T | undefined): Promise<T> {
+    const limit = performance.now() + LINE_LIMIT
+    const timer = setTimeout(() => this.#wake(), LINE_LIMIT + 1)
+    try {
+      for (;;) {
+        const found = look()
+        if (found !== undefined) return found
+        if (this.#ended || performance.now() > limit) {
+          const said = JSON.stringify([...this.#lines, ...this.#other], null, 1)
+          throw new Error(`${this.#ended ? 'ended' : 'waited'} without what was awaited; it said ${said}`)
+        }
+        await new Promise<void>(resolve => this.#waiting.add(resolve))
+      }
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
   #wake(): void {
     for (const resolve of this.#waiting) resolve()
     this.#waiting.clear()
   }
 }
 
-function start(args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
-  const { SLUICE_LOG: _, ...inherited } = process.env
-  return spawn(process.execPath, [main, ...args], {
-    env: { ...inherited, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+function start(args: readonly string[], { env, preload }: StartOptions): ChildProcess {
+  const { SLUICE_LOG: _, NODE_OPTIONS: __, ...inherited } = process.env
+  const child = spawn(
+    process.execPath,
+    [...(preload === undefined ? [] : ['--import', preload]), main, ...args],
+    { env: { ...inherited, ...env }, stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  // Whatever ends the test run, the program does not outlive it.
+  const kill = (): boolean => child.kill('SIGKILL')
+  process.once('exit', kill)
+  child.once('close', () => process.off('exit', kill))
+  return child
 }
 
 function collect(stream: NodeJS.ReadableStream | null): () => string {
