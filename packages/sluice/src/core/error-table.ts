@@ -313,11 +313,6 @@ export const errorTable = {
     retry: 'never',
     meaning: 'The ClientHello is longer than allowed.',
   },
-  TLS_RENEGOTIATION: {
-    side: 'downstream',
-    retry: 'never',
-    meaning: 'The client tried to renegotiate, which is refused.',
-  },
   TLS_HANDSHAKE_FAILED: {
     side: 'downstream',
     retry: 'never',

@@ -105,11 +105,14 @@ function describe(
   certificate: TlsInfo['clientCertificate'],
 ): TlsInfo & { clientHello: ClientHello | undefined } {
   const { servername, alpnProtocol } = socket as { servername?: unknown; alpnProtocol?: unknown }
+  const { name, standardName } = socket.getCipher()
   return {
     serverName: typeof servername === 'string' && servername !== '' ? servername : undefined,
     alpn: typeof alpnProtocol === 'string' && alpnProtocol !== '' ? alpnProtocol : undefined,
     version: socket.getProtocol() as TlsVersion,
-    cipher: socket.getCipher().standardName,
+    cipher: name,
+    cipherStandardName: standardName,
+    resumed: socket.isSessionReused(),
     clientHello,
     clientCertificate: certificate,
   }

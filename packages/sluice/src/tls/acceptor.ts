@@ -69,6 +69,9 @@ export class Acceptor {
       const handshake: Handshake = { resolve, reject, timer: undefined }
       handshake.timer = setTimeout(giveUp, timeout, this.#handshakes, raw, this.#options.timeout)
       this.#handshakes.set(raw, handshake)
+      // A client that closes its side in the middle of the handshake has gone: that a half may stay open is true again
+      // when there is something to be half of.
+      raw.allowHalfOpen = false
       server.emit('connection', raw)
     })
   }
@@ -99,6 +102,7 @@ export class Acceptor {
     })
     server.on('secureConnection', socket => {
       socket.on('error', ignore)
+      socket.allowHalfOpen = true
       this.#take(socket)?.resolve(socket)
     })
     server.on('tlsClientError', (error, socket) => {

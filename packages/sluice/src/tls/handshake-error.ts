@@ -22,10 +22,11 @@ const REASONS: readonly (readonly [RegExp, ErrorCode, string])[] = [
   [
     /^(NO_SHARED_CIPHER|NO_CIPHERS_SPECIFIED|NO_CIPHERS_AVAILABLE)$/,
     'TLS_NO_SHARED_CIPHER',
-    'the client and the server have no cipher in common; see ciphers, and the kind of key of the certificate',
+    'the client and the server have no cipher in common; see ciphers, and for TLS 1.2 groups and the kind of key of the ' +
+      'certificate too',
   ],
   [
-    /^(NO_SUITABLE_(KEY_SHARE|GROUPS)|NO_SHARED_GROUPS?)$/,
+    /^(NO_SUITABLE_(KEY_SHARE|GROUPS)|NO_SHARED_GROUPS?|WRONG_CURVE)$/,
     'TLS_NO_SHARED_GROUP',
     'the client and the server have no key exchange group in common; see groups',
   ],

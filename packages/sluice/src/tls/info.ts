@@ -11,8 +11,15 @@ export interface TlsInfo {
   /** The application protocol that was agreed on; undefined if client and server have none in common, or offer none. */
   readonly alpn: string | undefined
   readonly version: TlsVersion
-  /** The standard name of the cipher suite: `TLS_AES_128_GCM_SHA256`. */
+  /**
+   * The cipher suite by OpenSSL's name, as the option `ciphers` takes it and nginx, HAProxy and the PROXY protocol have
+   * it: `ECDHE-ECDSA-AES128-GCM-SHA256`. In TLS 1.3 it is the standard name.
+   */
   readonly cipher: string
+  /** The cipher suite by the standard's name: `TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256`. */
+  readonly cipherStandardName: string
+  /** Whether the client resumed an earlier session, instead of a whole new handshake. */
+  readonly resumed: boolean
   /** The client's certificate, if it was asked for, sent, and verified. `WithClientCertificate` says that it was. */
   readonly clientCertificate?: ClientCertificate | undefined
 }
