@@ -1,4 +1,5 @@
-// Runs the unit tests on every runtime that is supported: npm run test:runtimes [-- node22 node24 node26 bun]
+// Runs the tests on every runtime that is supported: npm run test:runtimes [-- node22 node24 node26 bun]
+// With --interop the tests with real peers too; they need the packages that npm run test:interop needs.
 // The runtimes are pinned, with their integrity, in scripts/runtimes/ and installed into .runtimes/.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
@@ -10,7 +11,10 @@ const pins = `${root}scripts/runtimes/`
 const lock = JSON.parse(readFileSync(`${pins}package-lock.json`, 'utf8'))
 
 const all = ['node22', 'node24', 'node26', 'bun']
-const chosen = process.argv.length > 2 ? process.argv.slice(2) : all
+const args = process.argv.slice(2)
+const projects = args.includes('--interop') ? ['unit', 'interop'] : ['unit']
+const named = args.filter(arg => arg !== '--interop')
+const chosen = named.length > 0 ? named : all
 const unknown = chosen.find(name => !all.includes(name))
 if (unknown !== undefined) fail(`there is no runtime "${unknown}"; there are ${all.join(', ')}`)
 if (process.platform !== 'linux' || process.arch !== 'x64') {
@@ -56,14 +60,9 @@ function run(name) {
     [
       ...runner,
       `${root}node_modules/vitest/vitest.mjs`,
-      ...[
-        'run',
-        '--project',
-        'unit',
-        '--reporter=default',
-        '--reporter=json',
-        `--outputFile.json=${results}`,
-      ],
+      'run',
+      ...projects.map(project => `--project=${project}`),
+      ...['--reporter=default', '--reporter=json', `--outputFile.json=${results}`],
     ],
     // The tests refuse to run on anything else (packages/sluice/test/support/setup.ts).
     { cwd: root, stdio: 'inherit', env: { ...process.env, SLUICE_TEST_RUNTIME: runtime } },
