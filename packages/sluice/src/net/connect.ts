@@ -147,6 +147,7 @@ const TCP = {
 
 const CODES: Readonly<Record<string, [ErrorCode, string]>> = {
   ECONNREFUSED: ['CONNECT_REFUSED', 'refused the connection; is the backend running there?'],
+  ECONNRESET: ['CONNECT_FAILED', 'reset the connection as soon as it was made'],
   ENOENT: ['CONNECT_REFUSED', 'does not exist; is the backend running there?'],
   ETIMEDOUT: ['CONNECT_TIMEOUT', 'did not accept the connection in time'],
   EACCES: [

@@ -103,8 +103,6 @@ export function readHead<T>(
     socket.on('end', onEnd)
     socket.on('close', onEnd)
     socket.on('error', onError)
-    // What an earlier layer has put back is there already, and says so only when it is asked.
-    if (socket.readableLength > 0) onReadable()
   })
 }
 

@@ -200,6 +200,7 @@ describe.each(kinds)('relay from %s to %s', (...kind) => {
     await fill(upstream.peer)
     expect(client.connection.socket.writableLength).toBeGreaterThan(0)
     client.connection.reset()
+    expect(client.connection.socket.destroyed).toBe(true)
     // Bun lets the TLS socket fail where its transport is reset by this side.
     const { reason, up } = await outcome
     expect([reason, up]).toEqual([isBun && kind[0] === 'tls' ? 'client-reset' : 'cut', 0])
