@@ -1,8 +1,10 @@
-// The documents say what is there: links lead somewhere, and the options of the command line are all described.
+// The documents say what is there: links lead somewhere, the options of the command line are all described, and the
+// list of what Bun lacks is about tests that exist.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { bunGaps } from './bun-gaps.ts'
 import { runSluice } from './support/cli.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -29,5 +31,12 @@ describe('docs/cli.md', () => {
     expect(options).toContain('--drain-limit <duration>')
     const text = readFileSync(join(root, 'docs/cli.md'), 'utf8')
     expect(options.filter(option => option !== '--help' && !text.includes(option))).toEqual([])
+  })
+})
+
+describe('bun-gaps.ts', () => {
+  // Whether the tests in them exist is checked when the files run.
+  it('names test files that exist', () => {
+    expect(bunGaps.filter(({ file }) => !existsSync(join(root, 'packages/sluice', file)))).toEqual([])
   })
 })
