@@ -82,9 +82,10 @@ export class Shutdown implements AsyncDisposable {
       if (now - last < ONE_KEY_PRESS) return
       last = now
       const step = shutdown.draining.aborted ? 'abort' : 'drain'
-      options.onSignal?.(signal, step)
       if (step === 'abort') shutdown.abort(signal)
       else shutdown.drain(signal)
+      // After it, so that what is said about the step is true by then.
+      options.onSignal?.(signal, step)
     }
     for (const signal of signals) process.on(signal, handle)
     shutdown.done.then(() => {
