@@ -6,10 +6,12 @@ import type { BodySink, BodySource } from './body.ts'
 /** What a body in memory is written in. */
 export const PIECE: number = 64 * 1024
 
+type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+
 type Start = (sink: BodySink) => BodySource
 
 /** Pushes what an iterable yields. */
-export function sourceOf(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): BodySource {
+export function sourceOf(chunks: Chunks): BodySource {
   let paused = false
   let cancelled = false
   let wake: (() => void) | undefined
@@ -20,7 +22,7 @@ export function sourceOf(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array
     await null
     try {
       if (cancelled) return
-      iterator = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
+      iterator ??= iterate(chunks)
       for (;;) {
         while (paused && !cancelled) await new Promise<void>(resolve => (wake = resolve))
         if (cancelled) return
@@ -36,8 +38,15 @@ export function sourceOf(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array
         if (value.length > 0) sink.data(asBuffer(value))
       }
     } catch (error) {
-      if (!cancelled) sink.fail(error)
+      if (cancelled) return
+      release().catch(() => undefined)
+      sink.fail(error)
     }
+  }
+
+  async function release(): Promise<void> {
+    iterator ??= iterate(chunks)
+    await iterator.return?.()
   }
 
   function resume(): void {
@@ -56,10 +65,25 @@ export function sourceOf(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array
       if (cancelled) return
       cancelled = true
       resume()
-      // A generator gets the chance to clean up; what it throws then concerns nobody any more.
-      Promise.resolve(iterator?.return?.()).catch(() => undefined)
+      // One that was not begun may hold something, too. What it throws now concerns nobody any more.
+      release().catch(() => undefined)
     },
   }
+}
+
+function iterate(chunks: Chunks): Iterator<Uint8Array> | AsyncIterator<Uint8Array> {
+  if (chunks instanceof ReadableStream) {
+    // Its own iterator cancels only after the read that is under way, which may wait for ever.
+    const reader = (chunks as ReadableStream<Uint8Array>).getReader()
+    return {
+      next: () => reader.read() as Promise<IteratorResult<Uint8Array>>,
+      return: async () => {
+        await reader.cancel()
+        return { done: true, value: undefined }
+      },
+    }
+  }
+  return Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]()
 }
 
 /** Bytes in pieces, so that a slow reader is seen to make progress. */

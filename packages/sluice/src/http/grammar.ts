@@ -15,6 +15,8 @@ export const PATH = 8
 export const QUERY = 16
 /** What a host name may have: `unreserved` (RFC 3986, 2.3). Its sub-delims (`,`, `;`) occur in no name, only in tricks. */
 export const HOST = 32
+/** Space and tab, what may stand around a field value (OWS, RFC 9110, 5.6.3). */
+export const SPACE = 64
 
 const classes = new Uint8Array(256)
 
@@ -22,6 +24,7 @@ mark("!#$%&'*+-.^_`|~", TOKEN)
 mark("-._~!$&'()*+,;=:@/%[]|^", PATH)
 mark("-._~!$&'()*+,;=:@/%[]|^?{}`\\", QUERY)
 mark('-._~', HOST)
+mark(' \t', SPACE)
 for (let byte = 0; byte < 256; byte++) {
   const alphanumeric =
     (byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x5a) || (byte >= 0x61 && byte <= 0x7a)
@@ -41,6 +44,13 @@ function add(byte: number, bits: number): void {
 /** Whether a byte is in one of the classes. */
 export function isIn(byte: number, bits: number): boolean {
   return ((classes[byte] as number) & bits) !== 0
+}
+
+/** The first position from `at` on, before `end`, whose byte is in none of the classes; `end` if there is none. */
+export function skip(bytes: Buffer, at: number, end: number, bits: number): number {
+  let next = at
+  while (next < end && isIn(bytes[next] as number, bits)) next++
+  return next
 }
 
 /** Whether all of `text` from `start` to `end` is in one of the classes, and nothing is beyond Latin-1. */

@@ -1,6 +1,8 @@
 // HTTP: messages, the server, and ways to make answers.
 export type { BodyInit, BodyReadOptions, BodySink, BodySource } from './body.ts'
 export { Body } from './body.ts'
+export type { FetchHandler } from './fetch-handler.ts'
+export { fetchHandler } from './fetch-handler.ts'
 export type { HeaderInit } from './headers.ts'
 export { HeaderList } from './headers.ts'
 export type { HttpLimitOptions } from './limits.ts'

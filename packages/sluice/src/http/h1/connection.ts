@@ -281,7 +281,10 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   /** Bytes of the body came: each brings the deadline the time that it may take at the slowest. */
   #progress(count: number): void {
     if (this.#outgoing?.waiting === true) return
-    if (this.#incoming?.wanted !== true) return this.#watch()
+    if (this.#incoming?.wanted !== true) {
+      this.#watch()
+      return
+    }
     const latest = sweep.now + this.#limits.bodyTimeout
     this.deadline = Math.min(latest, Math.max(this.deadline, sweep.now) + count / SLOWEST)
   }
@@ -317,7 +320,10 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   }
 
   #answer(response: HttpResponse): void {
-    if (this.#state >= CLOSING) return discardBody(response)
+    if (this.#state >= CLOSING) {
+      discardBody(response)
+      return
+    }
     try {
       this.#write(response)
     } catch (error) {

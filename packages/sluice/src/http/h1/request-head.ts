@@ -2,7 +2,7 @@
 // (sections 6 and 9). Anything that two readers could understand differently is refused.
 import { SluiceError } from '../../core/index.ts'
 import { isAuthority, sameAuthority } from '../authority.ts'
-import { equalsIgnoringCase, isIn, TOKEN } from '../grammar.ts'
+import { equalsIgnoringCase, skip, TOKEN } from '../grammar.ts'
 import { HeaderList } from '../headers.ts'
 import { checkTarget } from '../target.ts'
 import { type SectionLimits, SectionParser } from './section-parser.ts'
@@ -87,8 +87,7 @@ export class RequestHeadParser {
   }
 
   #readLine(bytes: Buffer, start: number, end: number): void {
-    let at = start
-    while (at < end && isIn(bytes[at] as number, TOKEN)) at++
+    let at = skip(bytes, start, end, TOKEN)
     if (at === start || bytes[at] !== SP) throw malformed('does not begin with a method and one space')
     this.#methodLength = at - start
     const targetStart = ++at

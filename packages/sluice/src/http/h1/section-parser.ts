@@ -1,7 +1,7 @@
 // Parses a start line and field lines, or field lines alone (trailers): RFC 9112, sections 2 to 5. Nothing is
 // repaired. Every byte is looked at once, however the input is split, and the same bytes give the same outcome.
 import { SluiceError } from '../../core/index.ts'
-import { isIn, LINE, TOKEN, VALUE } from '../grammar.ts'
+import { isIn, LINE, SPACE, skip, TOKEN, VALUE } from '../grammar.ts'
 
 export interface SectionLimits {
   /** Bytes of the whole section. */
@@ -28,7 +28,7 @@ const START_LINE = 3
 const START_LINE_LF = 4
 const FIELD = 5
 const NAME = 6
-const SPACE = 7
+const BEFORE_VALUE = 7
 const FIELD_VALUE = 8
 const FIELD_LF = 9
 const LAST_LF = 10
@@ -138,7 +138,7 @@ export class SectionParser {
           break
         case START_LINE: {
           const lineEnd = Math.min(end, base + this.#start + limits.line + 1)
-          while (at < lineEnd && isIn((byte = bytes[at] as number), LINE)) at++
+          at = skip(bytes, at, lineEnd, LINE)
           if (at === base + this.#start + limits.line + 1) {
             throw new SluiceError(
               'HTTP_TARGET_TOO_LONG',
@@ -146,6 +146,7 @@ export class SectionParser {
             )
           }
           if (at === lineEnd) break
+          byte = bytes[at] as number
           if (byte !== CR) throw malformedLine(byte)
           at++
           state = START_LINE_LF
@@ -171,26 +172,28 @@ export class SectionParser {
           state = NAME
           break
         case NAME:
-          while (at < end && isIn((byte = bytes[at] as number), TOKEN)) at++
+          at = skip(bytes, at, end, TOKEN)
           if (at === end) break
+          byte = bytes[at] as number
           if (byte !== COLON) throw malformedField(byte)
           offsets.push(at - base)
           at++
-          state = SPACE
+          state = BEFORE_VALUE
           break
-        case SPACE:
-          while (at < end && ((byte = bytes[at] as number) === SP || byte === HT)) at++
+        case BEFORE_VALUE:
+          at = skip(bytes, at, end, SPACE)
           if (at === end) break
           this.#valueStart = at - base
           state = FIELD_VALUE
           break
         case FIELD_VALUE: {
-          while (at < end && isIn((byte = bytes[at] as number), VALUE)) at++
+          at = skip(bytes, at, end, VALUE)
           if (at === end) break
+          byte = bytes[at] as number
           if (byte !== CR) throw malformedField(byte)
           const start = base + this.#valueStart
           let last = at
-          while (last > start && ((byte = bytes[last - 1] as number) === SP || byte === HT)) last--
+          while (last > start && isIn(bytes[last - 1] as number, SPACE)) last--
           offsets.push(start - base, last - base)
           at++
           state = FIELD_LF

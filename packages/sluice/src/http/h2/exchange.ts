@@ -146,14 +146,28 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   }
 
   #answer(response: HttpResponse): void {
-    if (this.#over || this.#stream.destroyed) return discardBody(response)
+    if (this.#over || this.#stream.closed || this.#stream.destroyed) {
+      discardBody(response)
+      return
+    }
     try {
       this.#write(response)
     } catch (error) {
       discardBody(response)
-      if (this.#stream.headersSent) return this.#cut(error)
-      logFailure(this.#connection.id, error, 'a service answered with something that cannot be sent')
+      this.#answerUnsendable(error)
+    }
+  }
+
+  #answerUnsendable(error: unknown): void {
+    if (this.#stream.headersSent) {
+      this.#cut(error)
+      return
+    }
+    logFailure(this.#connection.id, error, 'a service answered with something that cannot be sent')
+    try {
       this.#write(failureAnswer(error))
+    } catch {
+      this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
     }
   }
 
@@ -207,6 +221,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   /** The answer has been written; the client may still have to take it. */
   #finish(): void {
     this.#over = true
+    if (this.#incoming !== undefined) this.#incoming.answered = true
     if (this.#incoming?.reading !== true) this.#watch()
     // The rest of a body that nobody reads is not wanted (RFC 9113, 8.1).
     if (this.#incoming?.over === false && !this.#incoming.reading)
@@ -237,6 +252,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   #cut(error: unknown): void {
     logFailure(this.#connection.id, error, 'an answer was cut')
     this.#over = true
+    this.deadline = Number.POSITIVE_INFINITY
     this.#cancelSource()
     this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
   }

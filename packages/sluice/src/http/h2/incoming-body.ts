@@ -1,5 +1,5 @@
 // The body of an HTTP/2 request: from the stream to whoever reads it.
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import { SluiceError } from '../../core/index.ts'
 import type { BodySink, BodySource } from '../body.ts'
 import { HeaderList } from '../headers.ts'
@@ -18,6 +18,8 @@ export class Http2IncomingBody implements BodySource, Swept {
   #length = 0
   #over = false
   #started = false
+  /** Whether the answer has been written. */
+  answered = false
   deadline: number = Number.POSITIVE_INFINITY
 
   constructor(stream: ServerHttp2Stream, limit: number, timeout: number, expectsContinue: boolean) {
@@ -108,8 +110,10 @@ export class Http2IncomingBody implements BodySource, Swept {
 
   #onEnd(): void {
     if (this.#over) return
-    // A stream that was reset ends, too.
-    if (this.#stream.aborted || this.#stream.destroyed) {
+    // A stream that the client resets ends, too. Only where the answer is complete already can a closed stream be one
+    // that ended in order.
+    const { closed, destroyed, rstCode } = this.#stream
+    if (destroyed || (closed && !(this.answered && rstCode === constants.NGHTTP2_NO_ERROR))) {
       this.fail()
       return
     }

@@ -1,0 +1,77 @@
+// Runs a web-standard handler (Request in, Response out: Hono, h3 and others) as a service.
+import { type Service, SluiceError } from '../core/index.ts'
+import type { Connection } from '../net/index.ts'
+import { Body } from './body.ts'
+import { HeaderList } from './headers.ts'
+import type { HttpRequest } from './request.ts'
+import type { HttpResponse } from './response.ts'
+
+/** A handler of the web's Fetch API. What else it may want to know is in the second argument. */
+export type FetchHandler<C extends Connection = Connection> = (
+  request: Request,
+  context: { readonly connection: C; readonly request: HttpRequest<C> },
+) => Response | Promise<Response>
+
+/**
+ * A service from a web-standard handler. Bodies are streamed both ways, and `request.signal` is aborted when the client
+ * goes. A request without a host (HTTP/1.0) gets `localhost`.
+ *
+ * @example
+ * ```ts
+ * const app = new Hono().get('/', c => c.text('hello'))
+ * await listen(8080, {}, serveHttp(fetchHandler(app.fetch)))
+ * ```
+ */
+export function fetchHandler<C extends Connection>(
+  handler: FetchHandler<C>,
+): Service<HttpRequest<C>, HttpResponse> {
+  return async function fetchHandler(request) {
+    const response = await handler(webRequest(request), { connection: request.connection, request })
+    return fromWebResponse(response)
+  }
+}
+
+/** Methods that the Fetch API gives no body, or does not know at all. */
+const BODILESS = new Set(['GET', 'HEAD'])
+const UNKNOWN_TO_FETCH = new Set(['TRACE', 'TRACK', 'CONNECT'])
+
+function webRequest(request: HttpRequest): Request {
+  const { method, headers, body } = request
+  if (UNKNOWN_TO_FETCH.has(method.toUpperCase())) {
+    throw new SluiceError('HTTP_METHOD_UNSUPPORTED', `${method} can't be expressed with the Fetch API`)
+  }
+  const fields = new Headers()
+  for (const [name, value] of headers) fields.append(name, value)
+  const withBody = body.length !== 0 && !BODILESS.has(method)
+  try {
+    return new Request(urlOf(request), {
+      method,
+      headers: fields,
+      signal: request.signal,
+      ...(withBody && { body: body.stream(), duplex: 'half' }),
+    })
+  } catch (cause) {
+    throw new SluiceError('HTTP_TARGET_MALFORMED', 'the request has a URL that the Fetch API does not take', {
+      cause,
+    })
+  }
+}
+
+function urlOf({ scheme, authority, target, path, query }: HttpRequest): string {
+  if (target === '*') return `${scheme}://${authority ?? 'localhost'}/`
+  return `${scheme}://${authority ?? 'localhost'}${path}${query}`
+}
+
+/** Fields that are about the connection: adapters of other servers let handlers set them, ours makes them. */
+const CONNECTION_FIELDS = ['connection', 'keep-alive', 'transfer-encoding', 'upgrade']
+
+function fromWebResponse(response: Response): HttpResponse {
+  // Not `instanceof`: frameworks bring classes of their own.
+  if (typeof response?.status !== 'number' || typeof response.headers?.[Symbol.iterator] !== 'function') {
+    throw new SluiceError('HTTP_RESPONSE_INVALID', 'the handler returned something other than a Response')
+  }
+  const headers = new HeaderList()
+  for (const [name, value] of response.headers) headers.append(name, value)
+  for (const name of CONNECTION_FIELDS) headers.delete(name)
+  return { status: response.status, headers, body: Body.from(response.body) }
+}

@@ -1,0 +1,172 @@
+// Slow clients. Time is in the hands of the tests: the sweep's timer and clock are replaced, sockets are real.
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
+import { captureLogs } from '../../../test/support/logs.ts'
+import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { respond, text } from '../index.ts'
+
+const logs = captureLogs()
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+})
+afterEach(async () => {
+  vi.useRealTimers()
+  await stopHttp()
+  await closeSockets()
+  logs.length = 0
+})
+
+const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+
+/** Lets time pass, and then what came of it. */
+async function pass(seconds: number): Promise<void> {
+  vi.advanceTimersByTime(seconds * 1000)
+  for (let turns = 0; turns < 10; turns++) await turn()
+}
+
+describe('time limits of HTTP/1.1', () => {
+  it('answers 408 when a head takes longer than 15 s from its first byte', async () => {
+    const { port } = await startHttp(() => text('hi'))
+    const client = await RawClient.connect(port)
+    // A whole request first: the time counts from the first byte of each head.
+    await client.send(GET).until(() => client.received.endsWith('hi'))
+    await pass(60)
+    await client.send(`${GET}G`).until(() => client.statuses.length === 2)
+    for (let second = 0; second < 14; second++) {
+      client.send('E')
+      await pass(1)
+    }
+    expect(client.statuses).toEqual([200, 200])
+    await pass(2)
+    await client.over()
+    expect(client.statuses).toEqual([200, 200, 408])
+    expect(client.received).toMatch(/408 Request Timeout: HTTP_HEAD_TIMEOUT\n$/)
+    expect(logs.map(line => line.code)).toEqual(['HTTP_HEAD_TIMEOUT'])
+  })
+
+  it('closes an idle connection after 75 s, without a word', async () => {
+    const { port } = await startHttp(() => text('hi'))
+    const client = await RawClient.connect(port)
+    await client.send(GET).until(() => client.received.endsWith('hi'))
+    await pass(74)
+    expect(client.ended).toBe(false)
+    await pass(2)
+    await client.over()
+    expect(client.statuses).toEqual([200])
+    expect(client.ended).toBe(true)
+    expect(logs).toEqual([])
+  })
+
+  it('lets a service take its time', async () => {
+    const gate = Promise.withResolvers<void>()
+    const { port } = await startHttp(async () => {
+      await gate.promise
+      return text('late')
+    })
+    const client = await RawClient.connect(port)
+    client.send(GET)
+    await pass(3600)
+    gate.resolve()
+    await client.until(() => client.received.endsWith('late'))
+  })
+
+  it('fails a body that stands still for 30 s while the service waits for it', async () => {
+    const { port } = await startHttp(async request => text(await request.body.text()))
+    const client = await RawClient.connect(port)
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello')
+    await pass(0)
+    await pass(29)
+    expect(client.received).toBe('')
+    await pass(2)
+    await client.over()
+    expect(client.statuses).toEqual([408])
+    expect(client.received).toContain('HTTP_BODY_TIMEOUT')
+    expect(logs.map(line => line.code)).toEqual(['HTTP_BODY_TIMEOUT'])
+  })
+
+  it('fails a body that comes more slowly than 240 bytes a second, and not one that comes faster', async () => {
+    const { port } = await startHttp(async request => text(String((await request.body.bytes()).length)))
+    const drip = async (size: number): Promise<RawClient> => {
+      const client = await RawClient.connect(port)
+      client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n')
+      for (let sent = 0; sent < 30_000 && client.received === ''; sent += size) {
+        client.send('x'.repeat(size))
+        await pass(1)
+      }
+      await pass(0)
+      return client
+    }
+    expect((await drip(100)).statuses).toEqual([408])
+    expect((await drip(300)).statuses).toEqual([200])
+  })
+
+  it('does not count the time in which the service does not read', async () => {
+    const gate = Promise.withResolvers<void>()
+    const { port } = await startHttp(async request => {
+      let body = ''
+      for await (const chunk of request.body) {
+        body += chunk
+        await gate.promise
+      }
+      return text(body)
+    })
+    const client = await RawClient.connect(port)
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 15\r\n\r\nhello')
+    await pass(0)
+    client.send('hello')
+    await pass(0)
+    client.send('hello')
+    await pass(1000)
+    expect(client.received).toBe('')
+    gate.resolve()
+    await client.until(() => client.received.endsWith('hellohellohello'))
+  })
+
+  it('resets a client that takes nothing of its answer for 30 s, and lets one go on that takes some', async () => {
+    const { port, listener } = await startHttp(() => respond(Buffer.alloc(64 * 1024 * 1024)))
+    const client = await RawClient.connect(port)
+    client.socket.pause()
+    client.send(GET)
+    await until(() => listener.counts.serving === 1)
+    for (let count = 0; count < 20; count++) await pass(0)
+    for (let count = 0; count < 3; count++) {
+      await pass(25)
+      client.socket.resume()
+      const before = client.received.length
+      await until(() => client.received.length > before + 8_000_000)
+      client.socket.pause()
+      for (let turns = 0; turns < 100; turns++) await turn()
+    }
+    expect(logs).toEqual([])
+    await pass(31)
+    await until(() => listener.counts.serving === 0)
+    expect(logs.map(line => line.code)).toEqual(['HTTP_WRITE_TIMEOUT'])
+  })
+
+  it('waits 5 s for the client to read the last answer, then lets go', async () => {
+    const { port, listener } = await startHttp(() => text('hi'))
+    const client = await RawClient.connect(port)
+    await client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n').over()
+    await pass(4)
+    expect(listener.counts.serving).toBe(1)
+    await pass(2)
+    await until(() => listener.counts.serving === 0)
+  })
+
+  it('gives up on a body that nobody reads any more after the answer', async () => {
+    const { port, listener } = await startHttp(async request => {
+      const chunks = request.body[Symbol.asyncIterator]()
+      await chunks.next()
+      return text('enough')
+    })
+    const client = await RawClient.connect(port)
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nhello')
+    await client.until(() => client.received.endsWith('enough'))
+    client.send('more')
+    await pass(31)
+    await pass(6)
+    await until(() => listener.counts.serving === 0)
+    expect(logs.map(line => line.code)).toEqual(['HTTP_BODY_TIMEOUT'])
+  })
+})

@@ -1,0 +1,408 @@
+import http2, { type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2'
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
+import { captureLogs } from '../../../test/support/logs.ts'
+import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { Body, HeaderList, json, respond, text } from '../index.ts'
+
+const logs = captureLogs()
+const sessions: ClientHttp2Session[] = []
+afterEach(async () => {
+  vi.useRealTimers()
+  for (const session of sessions.splice(0)) session.destroy()
+  await stopHttp()
+  await closeSockets()
+  logs.length = 0
+})
+
+function connect(port: number, options: http2.ClientSessionOptions = {}): ClientHttp2Session {
+  const session = http2.connect(`http://127.0.0.1:${port}`, options)
+  session.on('error', () => undefined)
+  sessions.push(session)
+  return session
+}
+
+interface Answer {
+  status: number | undefined
+  headers: IncomingHttpHeaders
+  body: string
+  trailers: IncomingHttpHeaders
+  code: number | undefined
+}
+
+/** What comes on a stream until it is closed. */
+function answer(stream: ClientHttp2Stream): Promise<Answer> {
+  const all: Answer = { status: undefined, headers: {}, body: '', trailers: {}, code: undefined }
+  stream.setEncoding('latin1')
+  stream.on('response', headers => {
+    all.status = headers[':status']
+    all.headers = headers
+  })
+  stream.on('trailers', trailers => {
+    all.trailers = trailers
+  })
+  stream.on('data', (data: string) => {
+    all.body += data
+  })
+  stream.on('error', () => undefined)
+  return new Promise(resolve =>
+    stream.on('close', () => {
+      all.code = stream.rstCode
+      resolve(all)
+    }),
+  )
+}
+
+describe('an HTTP/2 session', () => {
+  it('gives the service the same request as HTTP/1.1', async () => {
+    const { port } = await startHttp(async request =>
+      json({
+        method: request.method,
+        path: request.path,
+        query: request.query,
+        version: request.version,
+        scheme: request.scheme,
+        authority: request.authority,
+        host: request.host,
+        headers: [...request.headers],
+        length: request.body.length,
+        body: await request.body.text(),
+      }),
+    )
+    const stream = connect(port).request({
+      ':method': 'POST',
+      ':path': '/a?b',
+      'x-a': ['1', '2'],
+      'content-length': '5',
+    })
+    stream.end('hello')
+    const { status, headers, body } = await answer(stream)
+    expect(status).toBe(200)
+    expect(headers['content-type']).toBe('application/json')
+    expect(headers['content-length']).toBe(String(body.length))
+    expect(headers.date).toMatch(/ GMT$/)
+    expect(JSON.parse(body)).toEqual({
+      method: 'POST',
+      path: '/a',
+      query: '?b',
+      version: '2',
+      scheme: 'http',
+      authority: `127.0.0.1:${port}`,
+      host: '127.0.0.1',
+      headers: [
+        ['x-a', '1'],
+        ['x-a', '2'],
+        ['content-length', '5'],
+      ],
+      length: 5,
+      body: 'hello',
+    })
+  })
+
+  it('answers many streams at once, HEAD and bodiless ones too', async () => {
+    const { port } = await startHttp(({ path }) =>
+      path === '/204' ? { ...text('x'), status: 204 } : text(path, { headers: { 'set-cookie': 'a' } }),
+    )
+    const session = connect(port)
+    const streams = Array.from({ length: 200 }, (_each, index) =>
+      answer(session.request({ ':path': `/${index}` })),
+    )
+    expect((await Promise.all(streams)).map(one => one.body)).toEqual(
+      streams.map((_each, index) => `/${index}`),
+    )
+    const head = await answer(session.request({ ':method': 'HEAD', ':path': '/head' }))
+    expect(head).toMatchObject({ status: 200, body: '', headers: { 'content-length': '5' } })
+    const none = await answer(session.request({ ':path': '/204' }))
+    expect(none.status).toBe(204)
+    expect(none.headers['content-length']).toBeUndefined()
+  })
+
+  it('streams both ways, with trailers', async () => {
+    const { port } = await startHttp(request => respond(request.body))
+    const stream = connect(port).request({ ':method': 'POST', ':path': '/' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '1' }))
+    const whole = answer(stream)
+    let echoed = 0
+    stream.on('data', (data: string) => {
+      echoed += data.length
+    })
+    for (let count = 1; count <= 20; count++) {
+      stream.write('x'.repeat(100_000))
+      await until(() => echoed === count * 100_000)
+    }
+    stream.end()
+    const { body, trailers } = await whole
+    expect(body).toHaveLength(2_000_000)
+    expect(trailers['x-sum']).toBe('1')
+  })
+
+  it('writes a large body to a slow reader piece by piece', async () => {
+    const { port } = await startHttp(() => respond(Buffer.alloc(8_000_000, 'x')))
+    const stream = connect(port).request({ ':path': '/' })
+    stream.pause()
+    for (let turns = 0; turns < 50; turns++) await turn()
+    let length = 0
+    stream.on('data', (data: Buffer) => {
+      length += data.length
+    })
+    stream.resume()
+    await new Promise(resolve => stream.on('end', resolve))
+    expect(length).toBe(8_000_000)
+  })
+
+  it('sends 100 Continue when the service begins to read', async () => {
+    const { port } = await startHttp(async request => text(await request.body.text()))
+    const stream = connect(port).request(
+      { ':method': 'POST', ':path': '/', expect: '100-continue' },
+      { endStream: false },
+    )
+    await new Promise(resolve => stream.on('continue', () => resolve(undefined)))
+    stream.end('hello')
+    expect(await answer(stream)).toMatchObject({ status: 200, body: 'hello' })
+  })
+
+  it('resets a request body that nobody reads, after the answer, without an error', async () => {
+    const { port } = await startHttp(() => text('enough'))
+    const session = connect(port)
+    const stream = session.request({ ':method': 'POST', ':path': '/' })
+    stream.write('x'.repeat(10))
+    expect(await answer(stream)).toMatchObject({
+      status: 200,
+      body: 'enough',
+      code: http2.constants.NGHTTP2_NO_ERROR,
+    })
+    expect(await answer(session.request({ ':path': '/' }))).toMatchObject({ body: 'enough' })
+  })
+
+  it('tells the service when the client goes: by signal, and by cancelling the answer', async () => {
+    const events: string[] = []
+    const { port } = await startHttp(request => {
+      request.signal.addEventListener('abort', () => events.push('signal'))
+      return respond(
+        Body.of({
+          start: () => events.push('start'),
+          pause: () => undefined,
+          resume: () => undefined,
+          cancel: () => events.push('cancel'),
+        }),
+      )
+    })
+    const stream = connect(port).request({ ':path': '/' })
+    stream.on('error', () => undefined)
+    await until(() => events.includes('start'))
+    stream.close(http2.constants.NGHTTP2_CANCEL)
+    await until(() => events.includes('cancel') && events.includes('signal'))
+  })
+
+  it.each([
+    ['CANCEL', '\0\0\0\x08'],
+    ['NO_ERROR', '\0\0\0\0'],
+  ])('does not take a body that was reset with %s for a whole one', async (_name, code) => {
+    const events: unknown[] = []
+    const { port } = await startHttp(async request => {
+      events.push('asked')
+      events.push(await request.body.text().catch(error => error.code))
+      return text('')
+    })
+    const client = await RawClient.connect(port)
+    // SETTINGS, then POST http://a/ by HPACK's static table, `hello` without END_STREAM.
+    const head = '\0\0\x06\x01\x04\0\0\0\x01\x83\x86\x84\x41\x01a'
+    client.send(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0${head}\0\0\x05\0\0\0\0\0\x01hello`)
+    await until(() => events.length === 1)
+    client.send(`\0\0\x04\x03\0\0\0\0\x01${code}`)
+    await until(() => events.length === 2)
+    expect(events[1]).toBe('HTTP_BODY_INCOMPLETE')
+  })
+
+  it('answers 500 when a service throws, and resets when a body breaks off', async () => {
+    const { port } = await startHttp(({ path }) => {
+      if (path === '/throw') throw new Error('secret')
+      if (path === '/invalid') return text('abc', { headers: { 'content-length': '5' } })
+      const chunks = async function* (): AsyncGenerator<Buffer> {
+        yield Buffer.from('hello')
+        if (path === '/break') throw new Error('secret')
+      }
+      return respond(chunks(), { headers: path === '/short' ? { 'content-length': '9' } : {} })
+    })
+    const session = connect(port)
+    expect(await answer(session.request({ ':path': '/throw' }))).toMatchObject({
+      status: 500,
+      body: '500 Internal Server Error: INTERNAL\n',
+    })
+    expect(await answer(session.request({ ':path': '/invalid' }))).toMatchObject({ status: 500 })
+    for (const path of ['/break', '/short']) {
+      expect(await answer(session.request({ ':path': path }))).toMatchObject({
+        status: 200,
+        code: http2.constants.NGHTTP2_INTERNAL_ERROR,
+      })
+    }
+    expect(logs.map(line => line.code)).toEqual([
+      'INTERNAL',
+      'HTTP_RESPONSE_INVALID',
+      'INTERNAL',
+      'HTTP_RESPONSE_INVALID',
+    ])
+    expect(await answer(session.request({ ':path': '/ok' }))).toMatchObject({ body: 'hello' })
+  })
+
+  it.each<[string, http2.OutgoingHttpHeaders, number, string]>([
+    ['CONNECT', { ':method': 'CONNECT', ':authority': 'a:1' }, 501, 'HTTP_METHOD_UNSUPPORTED'],
+    ['a path without a slash', { ':path': 'a' }, 400, 'HTTP_TARGET_MALFORMED'],
+    ['an absolute path', { ':path': 'http://a/' }, 400, 'HTTP_TARGET_MALFORMED'],
+    ['* for GET', { ':path': '*' }, 400, 'HTTP_TARGET_MALFORMED'],
+    ['a space in the path', { ':path': '/a b' }, 400, 'HTTP_TARGET_MALFORMED'],
+    ['a long path', { ':path': `/${'a'.repeat(17_000)}` }, 414, 'HTTP_TARGET_TOO_LONG'],
+    ['a scheme that is none', { ':scheme': 'http://a/x?' }, 400, 'HTTP_FIELD_MALFORMED'],
+    ['a user in :authority', { ':authority': 'u@a' }, 400, 'HTTP_HOST_INVALID'],
+    ['Host that contradicts :authority', { host: 'b', ':authority': 'a' }, 400, 'HTTP_HOST_INVALID'],
+    ['another expectation', { expect: 'x' }, 417, 'HTTP_EXPECTATION_FAILED'],
+  ])('refuses %s', async (_name, headers, status, code) => {
+    let asked = 0
+    const { port } = await startHttp(() => {
+      asked++
+      return text('fooled')
+    })
+    const session = connect(port)
+    const refused = await answer(
+      session.request({
+        ':path': headers[':method'] === 'CONNECT' ? undefined : '/',
+        ...headers,
+      } as http2.OutgoingHttpHeaders),
+    )
+    // nghttp2 refuses some by itself, with a reset.
+    if (refused.status !== undefined) {
+      expect(refused.status).toBe(status)
+      expect(refused.body).toContain(code)
+      expect(logs.map(line => line.code)).toEqual([code])
+    } else {
+      expect(refused.code).toBe(http2.constants.NGHTTP2_PROTOCOL_ERROR)
+    }
+    expect(asked).toBe(0)
+  })
+
+  it('limits fields, streams and bodies', async () => {
+    const gate = Promise.withResolvers<void>()
+    const { port } = await startHttp(
+      async request => {
+        if (request.path === '/wait') await gate.promise
+        return text(String((await request.body.bytes()).length))
+      },
+      { streamLimit: 3, bodyLimit: 1000 },
+    )
+    const session = connect(port)
+    const many = Object.fromEntries(Array.from({ length: 120 }, (_each, index) => [`x-${index}`, 'a']))
+    expect((await answer(session.request({ ':path': '/', ...many }))).status).not.toBe(200)
+    expect(session.remoteSettings?.maxConcurrentStreams).toBe(3)
+
+    const post = session.request({ ':method': 'POST', ':path': '/' })
+    post.end(Buffer.alloc(1001))
+    expect(await answer(post)).toMatchObject({ status: 413 })
+    const announced = session.request({ ':method': 'POST', ':path': '/', 'content-length': '1001' })
+    expect(await answer(announced)).toMatchObject({ status: 413 })
+    gate.resolve()
+  })
+
+  it('ends a session that resets streams without end (rapid reset)', async () => {
+    const { port, listener } = await startHttp(() => new Promise<never>(() => undefined))
+    const session = connect(port)
+    let requests = 0
+    while (!session.destroyed && requests < 5000) {
+      const stream = session.request({ ':path': '/' })
+      stream.on('error', () => undefined)
+      stream.close(http2.constants.NGHTTP2_CANCEL)
+      requests++
+      await turn()
+    }
+    expect(requests).toBeLessThan(2000)
+    await until(() => listener.counts.serving === 0)
+  })
+
+  it('ends a session that breaks the protocol, with one log line, and serves the next', async () => {
+    const { port, listener } = await startHttp(() => text('ok'))
+    const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
+    for (const frames of [
+      // A DATA frame on stream 0, a HEADERS frame that can't be decoded, a frame over the limit, noise.
+      '\0\0\x01\0\0\0\0\0\0x',
+      '\0\0\0\x04\0\0\0\0\0\0\0\x03\x01\x05\0\0\0\x01\xff\xff\xff',
+      '\xff\xff\xff\0\0\0\0\0\x01',
+      '\0\0\0\x04\0\0\0\0\0GET / HTTP/1.1\r\nHost: a\r\n\r\n',
+    ]) {
+      logs.length = 0
+      const client = await RawClient.connect(port)
+      await client.send(preface + frames).over()
+      client.socket.destroy()
+      await until(() => listener.counts.serving === 0)
+      expect(logs.length, JSON.stringify(frames)).toBeLessThanOrEqual(1)
+      for (const line of logs) expect(line.code).toBe('HTTP2_PROTOCOL')
+    }
+    expect(await answer(connect(port).request({ ':path': '/' }))).toMatchObject({ body: 'ok' })
+  })
+
+  it('finishes open streams when it drains, and takes no new ones', async () => {
+    const gate = Promise.withResolvers<void>()
+    let asked = 0
+    const { port, listener } = await startHttp(async () => {
+      asked++
+      await gate.promise
+      return text('done')
+    })
+    const session = connect(port)
+    const open = answer(session.request({ ':path': '/' }))
+    await until(() => asked === 1)
+    const goaway = new Promise(resolve => session.once('goaway', resolve))
+    const closing = listener.close()
+    await goaway
+    gate.resolve()
+    expect(await open).toMatchObject({ status: 200, body: 'done' })
+    await closing
+  })
+
+  it('closes an idle session after 75 s, and one whose client takes nothing', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    const { port, listener } = await startHttp(() => respond(Buffer.alloc(8_000_000)))
+    const idle = connect(port)
+    await answer(idle.request({ ':method': 'HEAD', ':path': '/' }))
+    const gone = new Promise<void>(resolve => idle.once('close', () => resolve()))
+    vi.advanceTimersByTime(70_000)
+    for (let turns = 0; turns < 10; turns++) await turn()
+    expect(idle.closed).toBe(false)
+    vi.advanceTimersByTime(6000)
+    await gone
+
+    const slow = connect(port)
+    const stream = slow.request({ ':path': '/' })
+    const code = new Promise(resolve => stream.once('close', () => resolve(stream.rstCode)))
+    stream.on('error', () => undefined)
+    stream.pause()
+    await new Promise(resolve => stream.once('response', resolve))
+    for (let turns = 0; turns < 50; turns++) await turn()
+    vi.advanceTimersByTime(31_000)
+    for (let turns = 0; turns < 10; turns++) await turn()
+    stream.resume()
+    expect(await code).toBe(http2.constants.NGHTTP2_INTERNAL_ERROR)
+    expect(logs.map(line => line.code)).toEqual(['HTTP_WRITE_TIMEOUT'])
+    slow.destroy()
+    await until(() => listener.counts.serving === 0)
+  })
+
+  it('takes headers of an answer in any case and number', async () => {
+    const { port } = await startHttp(() => ({
+      ...text('a'),
+      headers: new HeaderList([
+        ['X-A', '1'],
+        ['x-a', '2'],
+        ['Set-Cookie', 'a'],
+        ['set-cookie', 'b'],
+        ['Connection', 'close'],
+        ['Transfer-Encoding', 'chunked'],
+        ['__proto__', 'x'],
+      ]),
+    }))
+    const { headers, status } = await answer(connect(port).request({ ':path': '/' }))
+    expect(status).toBe(200)
+    expect(headers['x-a']).toBe('1, 2')
+    expect(headers['set-cookie']).toEqual(['a', 'b'])
+    expect(headers.connection).toBeUndefined()
+  })
+})
