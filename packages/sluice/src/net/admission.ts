@@ -39,7 +39,7 @@ export class Admission {
 
   /** Takes a socket that was just accepted. */
   admit(socket: Socket): void {
-    if (this.#hasPlace() && this.#waiting.size === 0) {
+    if (this.#hasPlace()) {
       this.#serving += 1
       this.#serve(socket)
     } else if (this.#waiting.size < this.#limits.maxWaiting) {

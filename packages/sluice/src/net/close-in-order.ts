@@ -8,8 +8,8 @@ const CHECK_INTERVAL = 1000
 
 /**
  * Ends the connection, and reads and drops what the client still sends: to close with something unread would reset it,
- * and a reset takes away what the client has not read yet (RFC 9112, section 9.6). Closes when the client has ended,
- * or is quiet for a second, or after five seconds; what has not been taken by then is cut.
+ * and a reset takes away what the client has not read yet (RFC 9112, section 9.6). Closes when the client has ended or
+ * is quiet for a second; a client that still sends, or has not taken its last bytes, is cut after five seconds.
  */
 export function closeInOrder(connection: AcceptedConnection, transport: Socket): Promise<void> {
   const { socket } = connection
@@ -20,7 +20,7 @@ export function closeInOrder(connection: AcceptedConnection, transport: Socket):
       checks += 1
       const isQuiet = transport.bytesRead === read
       read = transport.bytesRead
-      if (socket.writableFinished && (isQuiet || checks >= CHECKS)) {
+      if (socket.writableFinished && isQuiet) {
         socket.destroy()
         transport.destroy()
       } else if (checks >= CHECKS) connection.reset()

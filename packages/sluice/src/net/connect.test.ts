@@ -16,7 +16,6 @@ import type { Stream } from './stream.ts'
 
 type LookupDone = (error: Error | null, addresses: { address: string; family: number }[]) => void
 
-const isBun = process.versions.bun !== undefined
 const servers: Server[] = []
 
 afterEach(async () => {
@@ -96,7 +95,7 @@ describe('connectTcp', () => {
     expect(atServer.bytes).toBe(4)
   })
 
-  it.skipIf(isBun)('sets TCP_NODELAY and keep-alive on the socket of the system', async () => {
+  it('sets TCP_NODELAY and keep-alive on the socket of the system', async () => {
     const { to } = await speaking()
     const { socket } = await connect(to)
     const { _handle } = socket as Socket & { _handle: object }
@@ -126,8 +125,7 @@ describe('connectTcp', () => {
     expect(seen.bytes).toBe(2)
   })
 
-  // Bun resolves names by itself.
-  it.skipIf(isBun).each(['127.0.0.1', '::1'])(
+  it.each(['127.0.0.1', '::1'])(
     'finds a server by name that listens on %s only, whichever address comes first',
     async host => {
       const port = await listenOn(host)

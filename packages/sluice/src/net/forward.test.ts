@@ -1,15 +1,7 @@
 import { connect as dialTo, type Socket } from 'node:net'
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { captureLogs, type LogLine } from '../../test/support/logs.ts'
-import {
-  closed,
-  closeSockets,
-  keep,
-  read,
-  type Seen,
-  startServer,
-  until,
-} from '../../test/support/sockets.ts'
+import { closeSockets, keep, read, type Seen, startServer, until } from '../../test/support/sockets.ts'
 import { stack } from '../core/index.ts'
 import { IpAddress } from './address.ts'
 import type { Connector } from './connect.ts'
@@ -152,7 +144,6 @@ describe('forward', () => {
     const slow = slowly()
     const one = await proxy(() => {}, { connect: slow.layer })
     const client = dial(one)
-    client.socket.write('request')
     await until(() => slow.requests.length === 1)
     client.socket.resetAndDestroy()
     await until(() => one.listener.counts.serving === 0)
@@ -270,7 +261,7 @@ describe('forward', () => {
     await client.over
     expect(client.error).toMatch(/^(ECONNRESET|EPIPE)$/)
     const seen = read(one.accepted[0]!)
-    await closed(one.accepted[0]!)
+    await seen.over
     expect(seen.bytes).toBeLessThan(640 * 65_536)
     expect(lines).toHaveLength(1)
     expect(lines[0]).toMatchObject({ reason: 'cut' })

@@ -310,18 +310,20 @@ describe('listen', () => {
       await until(() => held.length === 1)
       const gone = dial(listener)
       await until(() => listener.counts.waiting === 1)
-      dial(listener)
+      const last = dial(listener)
       await until(() => listener.counts.waiting === 2)
       gone.resetAndDestroy()
       await closed(gone)
       first.end()
       held[0]?.release()
       await until(() => held.length === 2)
-      // It does not know of the reset until it reads.
-      const seen = read(held[1]!.connection.socket)
-      await seen.over
-      held[1]?.release()
-      await until(() => held.length === 3)
+      if (String(held[1]?.connection.peer) !== `127.0.0.1:${last.localPort}`) {
+        // Node does not know of the reset until it reads.
+        const seen = read(held[1]!.connection.socket)
+        await seen.over
+        held[1]?.release()
+        await until(() => held.length === 3)
+      }
       expect(listener.counts).toMatchObject({ serving: 1, waiting: 0, refused: 0 })
     })
   })
@@ -444,6 +446,7 @@ describe('listen', () => {
       seen.socket.end()
       held[0]?.release()
       expect(await outcome).toMatchObject({ reason: 'SIGTERM', result: 'drained', open: [] })
+      await seen.over
       expect(seen.ended).toBe(true)
       vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
       await listener.close()

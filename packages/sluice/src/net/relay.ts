@@ -1,7 +1,7 @@
 // Relays bytes both ways between two streams, with backpressure, half-close and an idle limit.
 import type { Socket } from 'node:net'
 import { type Duration, errorCode, milliseconds } from '../core/index.ts'
-import type { Stream } from './stream.ts'
+import { isResetTakenForEnd, type Stream } from './stream.ts'
 
 /**
  * Why a relay ended: both ways ended in order, and which side ended first (`client-end`, `upstream-end`); one side
@@ -124,7 +124,9 @@ class Relay {
 
   #watch(socket: Socket, reset: RelayReason, end: RelayReason, other: Socket): void {
     socket.on('error', error => this.#fail(reset, errorCode(error)))
-    socket.on('end', () => this.#onEnd(end, other))
+    socket.on('end', () =>
+      isResetTakenForEnd(socket) ? this.#fail(reset, 'ECONNRESET') : this.#onEnd(end, other),
+    )
     socket.on('close', () => this.#onClose(socket))
     // Lost before the relay began, and it will not say so again.
     if (socket.destroyed) {

@@ -120,6 +120,7 @@ export function read(socket: Socket): Seen {
     resolve()
   })
   socket.on('close', () => resolve())
+  if (socket.closed) resolve()
   socket.resume()
   return seen
 }
