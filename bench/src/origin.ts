@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { join } from 'node:path'
 import { accepting, startPinned } from './processes.ts'
-import { freePort, LARGE_ANSWER_BYTES, SMALL_ANSWER, type Workspace } from './workspace.ts'
+import { freePort, SMALL_ANSWER, type Workspace } from './workspace.ts'
 
 export interface Origin {
   readonly port: number
@@ -83,6 +83,3 @@ function text(port: number): Promise<string> {
     }).on('error', reject)
   })
 }
-
-/** What one request for a path brings, in bytes of body. */
-export const bodyBytes = { '/': SMALL_ANSWER.length, '/large': LARGE_ANSWER_BYTES } as const

@@ -4,7 +4,7 @@ import { logger } from '../core/index.ts'
 import type { Address } from '../net/index.ts'
 import { version } from './version.ts'
 
-export interface BannerRoute {
+interface BannerRoute {
   readonly scheme: 'https' | 'http'
   readonly listen: Address
   /** Where it goes, in words: an address, or a service of the program itself. */

@@ -5,7 +5,7 @@ import { type Connection, IpAddress, type Listener, listen } from '../../src/net
 import { type AcceptTlsOptions, acceptTls, type Secure, type TlsInfo } from '../../src/tls/index.ts'
 
 /** What became of a connection: what the service below TLS got, or what ended it before. */
-export interface Outcome {
+interface Outcome {
   readonly tls?: TlsInfo
   readonly error?: SluiceError
 }

@@ -11,7 +11,7 @@ const DAY = 24 * HOUR
  * How long what is made here is valid, in ms. 90 days, as public CAs have it: renewing is automatic, and browsers take
  * no more than 398 days.
  */
-export const LEAF_LIFE: number = 90 * DAY
+const LEAF_LIFE = 90 * DAY
 /** A CA of one's own has to be trusted by hand, so it is valid for ten years. */
 const AUTHORITY_LIFE = 3650 * DAY
 /** Clocks differ: a certificate is valid from an hour before it was made. */
