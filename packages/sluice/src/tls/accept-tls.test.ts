@@ -189,6 +189,19 @@ describe('acceptTls', () => {
     expect((await done).error?.code).toBe('ECONNRESET')
   })
 
+  it('survives a service that throws right after the handshake', async () => {
+    const listener = await serve({}, () => {
+      throw new Error('not here')
+    })
+    for (let round = 0; round < 10; round++) {
+      const socket = connect({ port: listener.port, host: '127.0.0.1', rejectUnauthorized: false })
+      sockets.push(socket)
+      socket.write('anything')
+      await closed(socket)
+    }
+    expect(listener.listener.counts).toMatchObject({ accepted: 10 })
+  })
+
   it.each([false, true])('gives a socket that HTTP/2 works on (clientHello: %s)', async clientHello => {
     const listener = await serve({ clientHello, alpn: ['h2'] }, async ({ socket }) => {
       const session = performServerHandshake(socket)

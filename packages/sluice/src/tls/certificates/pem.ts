@@ -164,8 +164,8 @@ function namesOf(leaf: X509Certificate): string[] {
 
 /** The one common name in a certificate's subject; undefined if it has none, or several that contradict each other. */
 export function commonName(certificate: X509Certificate): string | undefined {
-  const names = /^CN=.*$/gm[Symbol.match](certificate.subject) ?? []
-  return names.length === 1 ? names[0]?.slice('CN='.length) : undefined
+  const name: unknown = certificate.toLegacyObject().subject.CN
+  return typeof name === 'string' ? name : undefined
 }
 
 function describe(certificate: X509Certificate | undefined): string {
