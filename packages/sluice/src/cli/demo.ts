@@ -20,9 +20,7 @@ export function demoCommand(): Command {
     .addOption(drainLimitOption())
     .addOption(jsonOption())
     .addHelpText('after', `\nTry it:\n  $ sluice demo\n  $ curl -k https://${TERMINATOR}/\n`)
-    .action(async (options: { drainLimit: string; json: boolean }) =>
-      run({ ...options, logs: 'debug' }, demo),
-    )
+    .action(async (options: { drainLimit: string; json?: true }) => run({ ...options, logs: 'debug' }, demo))
 }
 
 async function demo(shutdown: Shutdown): Promise<Banner> {

@@ -14,7 +14,7 @@ export function drainLimitOption(): Option {
 
 /** `--json` */
 export function jsonOption(): Option {
-  return new Option('--json', 'log JSON lines, also on a terminal').default(false)
+  return new Option('--json', 'log JSON lines, also on a terminal')
 }
 
 /** A parser for a list separated by commas: `h2,http/1.1`. */

@@ -5,7 +5,7 @@ import { ExitCode } from './exit.ts'
 
 export interface RunOptions {
   /** JSON logs, and the banner as a log line. */
-  readonly json: boolean
+  readonly json?: boolean
   /** As `--drain-limit` has it. */
   readonly drainLimit: string
   /** Log directives if the environment sets none. */
@@ -22,7 +22,7 @@ export type Start = (shutdown: Shutdown) => Promise<Banner>
 export async function run(options: RunOptions, start: Start): Promise<void> {
   const directives = process.env.SLUICE_LOG ?? options.logs
   configureLogging({
-    ...(options.json && { format: 'json' }),
+    ...(options.json === true && { format: 'json' }),
     ...(directives !== undefined && { directives }),
   })
   const log = logger('sluice')
@@ -41,7 +41,7 @@ export async function run(options: RunOptions, start: Start): Promise<void> {
   })
   surviveFaults(log)
   const banner = await start(shutdown)
-  printBanner(banner, options.json)
+  printBanner(banner, options.json === true)
 
   const { result, open, reason, duration } = await shutdown.done
   if (result === 'cut') log.warn({ reason, duration, open }, 'cut: not everything had finished')

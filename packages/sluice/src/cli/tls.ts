@@ -16,9 +16,9 @@ interface TlsOptions {
   readonly alpn?: readonly string[]
   readonly sendProxy?: 'v1' | 'v2'
   readonly acceptProxy?: readonly string[]
-  readonly clientHello: boolean
+  readonly clientHello?: true
   readonly drainLimit: string
-  readonly json: boolean
+  readonly json?: true
 }
 
 const EXAMPLES = `
@@ -64,7 +64,7 @@ export function tlsCommand(): Command {
       'require a PROXY header, and believe it from these networks, such as 10.0.0.0/8,loopback',
       networkList,
     )
-    .option('--client-hello', 'log the ClientHello of each connection, with JA4', false)
+    .option('--client-hello', 'log the ClientHello of each connection, with JA4')
     .addOption(drainLimitOption())
     .addOption(jsonOption())
     .addHelpText('after', EXAMPLES)
@@ -123,7 +123,7 @@ function secureService(options: TlsOptions, certificate: CertificateSource): Ser
       ? {}
       : { connect: sendProxyHeader({ version: options.sendProxy === 'v1' ? 1 : 2 }) },
   )
-  if (!options.clientHello) return stack<Connection>().layer(acceptTls(settings)).service(onward)
+  if (options.clientHello !== true) return stack<Connection>().layer(acceptTls(settings)).service(onward)
   const log = logger('tls')
   return stack<Connection>()
     .layer(acceptTls({ ...settings, clientHello: true }))
