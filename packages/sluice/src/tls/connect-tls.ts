@@ -102,6 +102,9 @@ function handshake(
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     if (raw.destroyed) return reject(upstreamError(to, { code: 'ECONNRESET' }))
+    // In TLS the client speaks first: what is here already is not the upstream's, or not TLS (CVE-2026-1642). Node would
+    // find that out by itself, Bun would pass over it.
+    if (raw.readableLength > 0) return reject(upstreamError(to, { code: 'ERR_SSL_WRONG_VERSION_NUMBER' }))
     const socket = connect({ ...options, socket: raw })
     const timer = setTimeout(() => {
       fail(

@@ -11,7 +11,7 @@ export interface ProtocolOptions {
   readonly maxVersion?: TlsVersion
   /**
    * Cipher suites in order of preference, by the names of the standard (TLS 1.3) and OpenSSL (TLS 1.2), or an OpenSSL
-   * cipher string.
+   * cipher string. Bun chooses the suites of TLS 1.3 by itself.
    * @default the platform's
    */
   readonly ciphers?: string | readonly string[]

@@ -22,7 +22,8 @@ export interface TestCertificateOptions {
   readonly names?: readonly x509.JsonGeneralName[]
   readonly issuer?: TestCertificate
   readonly ca?: boolean
-  readonly rsa?: boolean
+  /** Bits of an RSA key, instead of one on P-256. */
+  readonly rsa?: number
   /** Days from now. */
   readonly from?: number
   readonly until?: number
@@ -34,13 +35,12 @@ const EC = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const RSA = {
   name: 'RSASSA-PKCS1-v1_5',
   hash: 'SHA-256',
-  modulusLength: 2048,
   publicExponent: new Uint8Array([1, 0, 1]),
 }
 
 /** Makes a certificate: for localhost, valid from yesterday till tomorrow, signed by itself, unless told otherwise. */
 export async function testCertificate(options: TestCertificateOptions = {}): Promise<TestCertificate> {
-  const algorithm = options.rsa === true ? RSA : EC
+  const algorithm = options.rsa === undefined ? EC : { ...RSA, modulusLength: options.rsa }
   const keys = (await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as CryptoKeyPairLike
   const subject = options.subject ?? [{ CN: [options.name ?? 'localhost'] }]
   const { issuer } = options

@@ -132,6 +132,13 @@ describe('fromFiles', () => {
     )
   })
 
+  it('says what the platform does not serve', async () => {
+    const weak = await testCertificate({ rsa: 1024 })
+    expect(failure(() => fromFiles({ cert: file('w.pem', weak.cert + weak.key) }))).toMatch(
+      /^TLS_CERTIFICATE_INVALID: tls certificate "w.pem" can not be served \(.*key too small.*\); pass another with --cert$/,
+    )
+  })
+
   it('says when it has expired, or is not valid yet', async () => {
     const old = await testCertificate({ from: -2, until: -1 })
     const early = await testCertificate({ from: 1, until: 2 })

@@ -1,8 +1,8 @@
 // A certificate from files, checked when the program starts rather than when the first client comes.
 import { readFileSync } from 'node:fs'
 import { type ErrorCode, errorCode, SluiceError } from '../../core/index.ts'
-import { type CertificateSource, fixed } from './certificate.ts'
-import { readCertificate } from './pem.ts'
+import type { CertificateSource } from './certificate.ts'
+import { readCertificate, servable } from './pem.ts'
 
 export interface FileOptions {
   /** Path of a PEM file: the server's certificate, then those that issued it, in order. */
@@ -30,12 +30,11 @@ export function fromFiles(options: FileOptions): CertificateSource {
   }
   const cert = readText(options.cert, names.cert, 'TLS_CERTIFICATE_FILE')
   const key = options.key === undefined ? cert : readText(options.key, names.key, 'TLS_CERTIFICATE_FILE')
-  return fixed(
-    readCertificate(
-      { cert, key, ...(options.passphrase !== undefined && { passphrase: options.passphrase }) },
-      names,
-    ),
+  const certificate = readCertificate(
+    { cert, key, ...(options.passphrase !== undefined && { passphrase: options.passphrase }) },
+    names,
   )
+  return servable(certificate, names.cert)
 }
 
 /** The text of a file; `name` is what messages call it. */

@@ -57,7 +57,7 @@ describe('certificateAuthority', () => {
 
   it('refuses a certificate that is no CA, and a key that it can not sign with', async () => {
     const leaf = await testCertificate()
-    const rsa = await testCertificate({ ca: true, rsa: true })
+    const rsa = await testCertificate({ ca: true, rsa: 2048 })
     expect(() => certificateAuthority({ pem: leaf })).toThrow(
       expect.objectContaining({ code: 'TLS_CA_INVALID' }),
     )

@@ -30,7 +30,8 @@ export interface PemNames {
  *   `TLS_KEY_INVALID`, `TLS_KEY_MISMATCH`
  */
 export function fromPem(options: PemOptions): CertificateSource {
-  return fixed(readCertificate(options, { cert: 'tls certificate', key: 'private key' }))
+  const names = { cert: 'tls certificate', key: 'private key' }
+  return servable(readCertificate(options, names), names.cert)
 }
 
 /** Reads and checks a certificate with its chain and key; `names` is what messages call them. */
@@ -41,15 +42,13 @@ export function readCertificate(options: PemOptions, names: PemNames): Certifica
   checkKey(chain, key, names)
   checkOrder(chain, names.cert)
   checkDates(leaf, names.cert)
-  const certificate = {
+  return {
     cert: chain.map(link => link.toString()).join(''),
     key: String(key.export({ type: 'pkcs8', format: 'pem' })),
     names: namesOf(leaf),
     expires: new Date(leaf.validTo),
     selfSigned: leaf.subject === leaf.issuer && leaf.verify(leaf.publicKey),
   }
-  checkUsable(certificate, names.cert)
-  return certificate
 }
 
 const BLOCK = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^-]*-----END \1-----/g
@@ -144,10 +143,14 @@ function checkDates(leaf: X509Certificate, name: string): void {
   }
 }
 
-/** The platform's own judgement comes last: keys too small, algorithms that it has not. */
-function checkUsable({ cert, key }: Certificate, name: string): void {
+/**
+ * A source of a certificate that was read. The platform's own judgement comes last: keys too small, algorithms that it
+ * has not.
+ */
+export function servable(certificate: Certificate, name: string): CertificateSource {
   try {
-    createSecureContext({ cert, key })
+    createSecureContext({ cert: certificate.cert, key: certificate.key })
+    return fixed(certificate)
   } catch (cause) {
     throw new SluiceError(
       'TLS_CERTIFICATE_INVALID',
