@@ -75,6 +75,11 @@ export class Body implements AsyncIterable<Buffer> {
     return new Body(length, undefined, source)
   }
 
+  /** Whether all of it is here, and nothing is still to come. */
+  get inMemory(): boolean {
+    return this.#source === undefined
+  }
+
   /** Whether somebody reads it, or has read it. */
   get used(): boolean {
     return this.#used

@@ -192,6 +192,28 @@ describe('an HTTP/1.1 connection', () => {
     expect(client.ended).toBe(true)
   })
 
+  it('sends 100 Continue before an answer that is made from the body, never inside it', async () => {
+    const { port } = await startHttp(request =>
+      request.path === '/same'
+        ? respond(request.body)
+        : respond(
+            (async function* () {
+              yield Buffer.from('>')
+              yield* request.body
+            })(),
+          ),
+    )
+    for (const path of ['/same', '/through']) {
+      const client = await RawClient.connect(port)
+      client.send(`POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n`)
+      await client.until(() => client.received.includes('200 OK'))
+      expect(client.statuses).toEqual([100, 200])
+      await client.send('hello').until(() => client.received.includes('hello'))
+      await client.send(GET('/same', CLOSE)).over()
+      expect(client.statuses).toEqual([100, 200, 200])
+    }
+  })
+
   it('does not send 100 Continue when the body is there already', async () => {
     const { port } = await startHttp(async request => text(await request.body.text()))
     const client = await exchange(

@@ -67,7 +67,10 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   #request: ReceivedRequest<C> | undefined
   #incoming: IncomingBody | undefined
   #outgoing: OutgoingBody | undefined
+  /** The head of the answer has been written, and then all of it. */
+  #answering = false
   #answered = false
+  #continued = false
   /** Whether another request can follow the answer that is being written. */
   #keepAlive = false
   /** Why the request can't be completed; the answer to it is the last. */
@@ -237,7 +240,9 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   /** A head is complete: asks the service. */
   #begin(head: RequestHead): void {
     this.#head = head
+    this.#answering = false
     this.#answered = false
+    this.#continued = false
     this.deadline = Number.POSITIVE_INFINITY
     let body = Body.empty
     if (head.bodyLength === 0) {
@@ -271,11 +276,16 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   /** The service wants bytes of the body. */
   #onWanted(first: boolean): void {
     if (this.#state !== BODY) return
-    if (first && this.#head?.expectsContinue === true && !this.#answered && this.#at === this.#input.length) {
-      this.#socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
-    }
+    if (first && !this.#answering) this.#sendContinue()
     this.#watch()
     this.#advance()
+  }
+
+  /** Tells a client that waits for it to send its body, unless the body has begun to come by itself. */
+  #sendContinue(): void {
+    if (this.#head?.expectsContinue !== true || this.#continued) return
+    this.#continued = true
+    if (this.#at === this.#input.length) this.#socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
   }
 
   /** Bytes of the body came: each brings the deadline the time that it may take at the slowest. */
@@ -336,11 +346,15 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   /** @throws {SluiceError} `HTTP_RESPONSE_INVALID`, `HTTP_BODY_USED`, before anything is written */
   #write(response: HttpResponse): void {
     const head = this.#head as RequestHead
+    // An answer that is still to come may be made from the body: after its head it would be too late to ask for that.
+    if (response?.body instanceof Body && !response.body.inMemory && response.status < 300)
+      this.#sendContinue()
     const { text, framing, length, keepAlive } = responseHead(response, {
       method: head.method,
       version: head.version,
       keepAlive: head.keepAlive && this.#canContinue(response),
     })
+    this.#answering = true
     if (framing === 'none') {
       response.body.discard()
       this.#socket.write(text, 'latin1')
@@ -394,7 +408,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     const incoming = this.#incoming
     if (incoming === undefined || incoming.started || response.body === this.#request?.body) return true
     // A client that waits for 100 may send its body after a final answer or not: nobody can tell what comes next.
-    return this.#head?.expectsContinue !== true && incoming.waste <= WASTE_LIMIT
+    return (this.#head?.expectsContinue !== true || this.#continued) && incoming.waste <= WASTE_LIMIT
   }
 
   /** The answer has been written. */

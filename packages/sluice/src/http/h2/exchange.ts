@@ -19,6 +19,9 @@ import { readHttp2Head } from './request-head.ts'
 /** END_STREAM on the HEADERS frame: no body follows. */
 const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM
 
+/** How long a client may go on with a request that is answered and that nobody reads. */
+const LINGER = 5000
+
 /** Fields of an answer that HTTP/2 must not carry (RFC 9113, 8.2.2). */
 const UNSENT = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'te'])
 
@@ -34,6 +37,8 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   #left: number | undefined
   #waiting = false
   #over = false
+  /** The answer is complete, and what still comes of the request is thrown away. */
+  #discarding = false
   deadline: number = Number.POSITIVE_INFINITY
 
   constructor(stream: ServerHttp2Stream, connection: C, limits: HttpLimits) {
@@ -89,6 +94,10 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
 
   /** The client has taken nothing of the answer for too long. */
   expire(): void {
+    if (this.#discarding) {
+      this.#refuseRest()
+      return
+    }
     this.#cut(
       new SluiceError(
         'HTTP_WRITE_TIMEOUT',
@@ -200,8 +209,8 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
     }
     if (body.used) throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
     this.#left = length
-    if (length === undefined) stream.once('wantTrailers', () => this.#sendTrailers())
-    stream.respond(headers, { waitForTrailers: length === undefined })
+    stream.once('wantTrailers', () => this.#sendTrailers())
+    stream.respond(headers, { waitForTrailers: true })
     stream.on('drain', () => this.#onDrain())
     this.#source = body.pipe(this)
   }
@@ -223,9 +232,20 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
     this.#over = true
     if (this.#incoming !== undefined) this.#incoming.answered = true
     if (this.#incoming?.reading !== true) this.#watch()
-    // The rest of a body that nobody reads is not wanted (RFC 9113, 8.1).
-    if (this.#incoming?.over === false && !this.#incoming.reading)
-      this.#stream.close(constants.NGHTTP2_NO_ERROR)
+    if (this.#incoming?.over === false && !this.#incoming.reading) {
+      // The rest is not wanted (RFC 9113, 8.1). A client that is told so at once can lose the answer (curl 7.88), so it
+      // gets the time to stop by itself.
+      this.#discarding = true
+      this.deadline = sweep.now + LINGER
+      this.#incoming.discard(() => this.#refuseRest())
+    }
+  }
+
+  #refuseRest(): void {
+    if (!this.#discarding) return
+    this.#discarding = false
+    this.#watch()
+    this.#stream.close(constants.NGHTTP2_NO_ERROR)
   }
 
   #sendTrailers(): void {

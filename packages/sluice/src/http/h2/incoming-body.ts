@@ -8,6 +8,9 @@ import { type Swept, sweep } from '../sweep.ts'
 /** The slowest a body may come, in bytes a millisecond, once the time limit has been used up (240 bytes a second). */
 const SLOWEST = 0.24
 
+/** Bytes of a body that nobody wants that are thrown away before its stream is closed. */
+const WASTE_LIMIT = 256 * 1024
+
 export class Http2IncomingBody implements BodySource, Swept {
   readonly #stream: ServerHttp2Stream
   readonly #limit: number
@@ -72,6 +75,17 @@ export class Http2IncomingBody implements BodySource, Swept {
     this.#sink = undefined
     sweep.delete(this)
     this.#stream.pause()
+  }
+
+  /** Throws away what is still to come; says when it becomes too much. */
+  discard(onTooMuch: () => void): void {
+    this.#started = true
+    let waste = 0
+    this.#stream.on('data', (chunk: Buffer) => {
+      waste += chunk.length
+      if (waste > WASTE_LIMIT) onTooMuch()
+    })
+    this.#stream.resume()
   }
 
   expire(): void {

@@ -166,7 +166,7 @@ describe('an HTTP/2 session', () => {
     const { port } = await startHttp(() => text('enough'))
     const session = connect(port)
     const stream = session.request({ ':method': 'POST', ':path': '/' })
-    stream.write('x'.repeat(10))
+    stream.write('x'.repeat(400_000))
     expect(await answer(stream)).toMatchObject({
       status: 200,
       body: 'enough',
