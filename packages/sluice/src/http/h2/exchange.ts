@@ -29,6 +29,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   readonly #stream: ServerHttp2Stream
   readonly #connection: C
   readonly #limits: HttpLimits
+  readonly #onClosed: () => void
   #request: ReceivedRequest<C> | undefined
   #incoming: Http2IncomingBody | undefined
   #source: BodySource | undefined
@@ -41,8 +42,9 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   #discarding = false
   deadline: number = Number.POSITIVE_INFINITY
 
-  constructor(stream: ServerHttp2Stream, connection: C, limits: HttpLimits) {
+  constructor(stream: ServerHttp2Stream, connection: C, limits: HttpLimits, onClose: () => void) {
     this.#stream = stream
+    this.#onClosed = onClose
     this.#connection = connection
     this.#limits = limits
     // What went wrong is seen by 'close', which always follows.
@@ -202,8 +204,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
     const whole = length !== undefined && length <= PIECE ? body.takeWhole() : undefined
     if (whole !== undefined) {
       stream.respond(headers)
-      if (!stream.write(whole)) this.#watch()
-      stream.end()
+      stream.end(whole)
       this.#finish()
       return
     }
@@ -263,9 +264,11 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
     const complete = this.#over
     this.#over = true
     this.#incoming?.fail()
-    if (complete) return
-    this.#request?.abort()
-    this.#cancelSource()
+    if (!complete) {
+      this.#request?.abort()
+      this.#cancelSource()
+    }
+    this.#onClosed()
   }
 
   /** Ends the stream so that the client can't take what it got for the whole. */

@@ -106,11 +106,11 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
   #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
     this.#streams++
     this.deadline = Number.POSITIVE_INFINITY
-    stream.once('close', () => this.#onStreamClose())
-    new Http2Exchange(stream, this.#connection, this.#limits).begin(raw, flags, this.#scheme, this.#service)
+    const exchange = new Http2Exchange(stream, this.#connection, this.#limits, this.#onStreamClose)
+    exchange.begin(raw, flags, this.#scheme, this.#service)
   }
 
-  #onStreamClose(): void {
+  readonly #onStreamClose = (): void => {
     this.#streams--
     if (this.#streams > 0) return
     this.deadline = sweep.now + (this.#draining ? LINGER : this.#limits.keepAliveTimeout)
