@@ -59,6 +59,12 @@ export async function l4(options: Options): Promise<boolean> {
     const results = []
     for (const row of rows.filter(row => options.rows.includes(row.name))) {
       const samples = proxies.map(() => [] as NonNullable<Awaited<ReturnType<Row['measure']>>>[])
+      if (!row.fresh) {
+        for (const proxy of proxies) {
+          note(`${row.name}, warming up, ${proxy.name}`)
+          await row.measure(proxy, { ...setting, seconds: options.warmUp })
+        }
+      }
       for (let round = 0; round < options.rounds; round++) {
         for (const [index, running] of proxies.entries()) {
           note(`${row.name}, round ${round + 1} of ${options.rounds}, ${running.name}`)

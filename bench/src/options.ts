@@ -11,6 +11,8 @@ export interface Options {
   /** Length of one measurement. */
   readonly seconds: number
   readonly rounds: number
+  /** Seconds of load before the first measurement of a row. */
+  readonly warmUp: number
   /** Idle connections in the memory row. */
   readonly idle: number
   /** Extra flags for the Node that runs Sluice, to try them. */
@@ -25,6 +27,7 @@ export const usage: string = `usage: npm run bench -- l4 [options]
   --runtime bun      fetch Bun if it is not there, and measure Sluice on Bun beside Sluice on Node
   --seconds N        length of one measurement (default 3)
   --rounds N         measurements of each figure, interleaved over the proxies (default 3)
+  --warm-up N        seconds of load for each proxy before a row's first measurement (default 8)
   --idle N           connections in the memory row (default 2000)
   --node-flags "…"   extra flags for the Node that runs Sluice
   --json             print JSON instead of a table
@@ -42,6 +45,7 @@ export function parseOptions(args: string[]): Options {
       runtime: { type: 'string' },
       seconds: { type: 'string', default: '3' },
       rounds: { type: 'string', default: '3' },
+      'warm-up': { type: 'string', default: '8' },
       idle: { type: 'string', default: '2000' },
       'node-flags': { type: 'string', default: '' },
     },
@@ -58,6 +62,7 @@ export function parseOptions(args: string[]): Options {
     proxies,
     seconds: positive('seconds', values.seconds),
     rounds: positive('rounds', values.rounds),
+    warmUp: positive('warm-up', values['warm-up']),
     idle: positive('idle', values.idle),
     nodeFlags: values['node-flags'].split(' ').filter(flag => flag !== ''),
   }
