@@ -165,12 +165,16 @@ describe('sluice tls, when it is told to stop', () => {
   })
 
   it('takes two signals within 50 ms for one key press', async () => {
-    const running = await sluice(['--to', await backend(echo), '--drain-limit', '1h'])
+    const preload = join(folder(), 'twice.mjs')
+    // Raised in the process itself: two that are sent to it may be kept apart by a busy machine.
+    writeFileSync(
+      preload,
+      `process.on('SIGUSR2', () => { for (const name of ['SIGINT', 'SIGINT']) process.emit(name, name) })`,
+    )
+    const running = await sluice(['--to', await backend(echo), '--drain-limit', '1h'], { preload })
     const socket = await client(await running.port())
     await exchange(socket, 'x')
-    // Of two kinds: the system makes one of two equal ones that have not been taken yet.
-    running.signal('SIGINT')
-    await drain(running, 'SIGTERM')
+    await drain(running, 'SIGUSR2')
     expect(await exchange(socket, 'still there')).toBe('still there')
     socket.end()
     expect(await running.exited()).toBe(0)
