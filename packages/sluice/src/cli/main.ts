@@ -1,17 +1,28 @@
 #!/usr/bin/env node
 // The command line: `sluice demo`, `sluice tls`, … One file a command; this one reads the arguments and sets the exit code.
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { isSluiceError } from '../core/index.ts'
 import { demoCommand } from './demo.ts'
 import { describeFailure, ExitCode, exitCodeOf } from './exit.ts'
 import { tlsCommand } from './tls.ts'
 import { version } from './version.ts'
 
+const EXAMPLES = `
+Examples:
+  $ sluice demo
+  $ sluice tls --listen 8443 --to 3000
+  $ sluice tls --help
+`
+
 const program = new Command('sluice')
   .description('A reverse proxy that people program in TypeScript.')
   .version(version, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'show this help')
-  .addOption(new Option('--no-color').hideHelp())
+  .option('--no-color', 'print without colours, as with NO_COLOR=1 in the environment')
+  .on('option:no-color', () => {
+    process.env.NO_COLOR = '1'
+  })
+  .addHelpText('after', EXAMPLES)
   .configureOutput({ outputError: (text, write) => write(usageError(text)) })
   .exitOverride()
 
@@ -37,6 +48,7 @@ function usageError(text: string): string {
   const line = text
     .trim()
     .replace(/^error: /, '')
+    .replace(/\.$/, '')
     .replaceAll(/\s*\n\s*/g, ' ')
   return `sluice: ${line}; --help shows what there is [USAGE]\n`
 }

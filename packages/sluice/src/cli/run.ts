@@ -20,7 +20,7 @@ export type Start = (shutdown: Shutdown) => Promise<Banner>
  * with the exit code set.
  */
 export async function run(options: RunOptions, start: Start): Promise<void> {
-  const directives = process.env.SLUICE_LOG ?? options.logs
+  const directives = process.env.SLUICE_LOG || options.logs
   configureLogging({
     ...(options.json === true && { format: 'json' }),
     ...(directives !== undefined && { directives }),

@@ -1,6 +1,7 @@
 // `sluice tls`: a TLS termination proxy in front of any TCP backend.
+import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
-import { logger, type Service, type Shutdown, SluiceError, stack } from '../core/index.ts'
+import { errorCode, logger, type Service, type Shutdown, SluiceError, stack } from '../core/index.ts'
 import { type Connection, forward, listen, networks, parseEndpoint } from '../net/index.ts'
 import { acceptProxyHeader, sendProxyHeader } from '../proxy-protocol/index.ts'
 import { acceptTls, type CertificateSource, fromFiles, selfSigned } from '../tls/index.ts'
@@ -13,6 +14,7 @@ interface TlsOptions {
   readonly to: string
   readonly cert?: string
   readonly key?: string
+  readonly passphraseFile?: string
   readonly alpn?: readonly string[]
   readonly sendProxy?: 'v1' | 'v2'
   readonly acceptProxy?: readonly string[]
@@ -47,7 +49,11 @@ export function tlsCommand(): Command {
       checked('--to', text => parseEndpoint(text, 'connect')),
     )
     .option('--cert <file>', 'the certificate chain, PEM (without it, a self-signed one is made)')
-    .option('--key <file>', 'the private key of the certificate, PEM')
+    .option(
+      '--key <file>',
+      'the private key of the certificate, PEM (without it, it is in the file of --cert)',
+    )
+    .option('--passphrase-file <file>', 'a file with the passphrase of an encrypted key')
     .option(
       '--alpn <list>',
       'application protocols to offer, most preferred first, such as h2,http/1.1',
@@ -103,16 +109,44 @@ async function terminate(options: TlsOptions, shutdown: Shutdown): Promise<Banne
   }
 }
 
-function certificateOf({ cert, key, listen: address }: TlsOptions): CertificateSource {
-  if (cert !== undefined && key !== undefined) return fromFiles({ cert, key })
-  if (cert !== undefined)
-    throw new SluiceError('USAGE', '--cert needs its private key; pass it with --key FILE')
+function certificateOf({ cert, key, passphraseFile, listen: address }: TlsOptions): CertificateSource {
+  if (cert !== undefined) {
+    if (key === undefined && !holdsKey(cert))
+      throw new SluiceError('USAGE', `--cert ${cert} holds no private key; pass it with --key FILE`)
+    return fromFiles({
+      cert,
+      ...(key !== undefined && { key }),
+      ...(passphraseFile !== undefined && { passphrase: passphraseIn(passphraseFile) }),
+    })
+  }
   if (key !== undefined)
     throw new SluiceError('USAGE', '--key needs its certificate; pass it with --cert FILE')
+  if (passphraseFile !== undefined)
+    throw new SluiceError('USAGE', '--passphrase-file needs a key; pass it with --cert FILE and --key FILE')
   const endpoint = parseEndpoint(address, 'listen')
   if (endpoint.family === 'unix') return selfSigned()
   const host = endpoint.family === 'name' ? endpoint.name : endpoint.host
   return selfSigned(host === '::' || host === '0.0.0.0' ? {} : { names: [host] })
+}
+
+/** Whether a file holds a key beside its certificate; one that can't be read is left to who says why. */
+function holdsKey(cert: string): boolean {
+  try {
+    return readFileSync(cert, 'latin1').includes('PRIVATE KEY-----')
+  } catch {
+    return true
+  }
+}
+
+/** A file rather than an argument, which every user of the machine could read. An editor's last line end is no part of it. */
+function passphraseIn(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (cause) {
+    throw new SluiceError('USAGE', `--passphrase-file ${file} could not be read (${errorCode(cause)})`, {
+      cause,
+    })
+  }
 }
 
 function secureService(options: TlsOptions, certificate: CertificateSource): Service<Connection> {

@@ -1,4 +1,5 @@
 // `sluice tls` as a user runs it: a process of its own, over real sockets.
+import { createPrivateKey } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect as connectPlain, createServer, type Socket } from 'node:net'
@@ -261,6 +262,21 @@ describe('sluice tls', () => {
     expect(await exchange(socket, 'x')).toBe('x')
     const { certificate } = await running.logged(line => line.msg === 'ready')
     expect(certificate).toMatchObject({ names: ['site.example'], selfSigned: true })
+  })
+
+  it('takes one file with certificate and key, as HAProxy and hitch do, and the passphrase of a locked key', async () => {
+    const { cert, key } = await testCertificate({ names: [{ type: 'dns', value: 'site.example' }] })
+    const locked = createPrivateKey(key).export({
+      ...{ type: 'pkcs8', format: 'pem' },
+      ...{ cipher: 'aes-256-cbc', passphrase: 'open sesame' },
+    })
+    const path = folder()
+    writeFileSync(join(path, 'both.pem'), `${cert}${locked}`)
+    writeFileSync(join(path, 'passphrase'), 'open sesame\n')
+    const files = ['--cert', join(path, 'both.pem'), '--passphrase-file', join(path, 'passphrase')]
+    const running = await sluice(['--to', await backend(echo), ...files])
+    const trust = { ca: cert, servername: 'site.example', rejectUnauthorized: true }
+    expect(await exchange(await client(await running.port(), trust), 'x')).toBe('x')
   })
 
   it('listens on a unix socket, and forwards to one', async () => {

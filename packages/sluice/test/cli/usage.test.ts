@@ -1,6 +1,7 @@
 // What the command line says to mistakes: one line that says what to do, and the exit code.
+import { createPrivateKey } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,6 +19,11 @@ beforeAll(async () => {
     writeFileSync(join(folder, `${name}.key`), key)
   }
   writeFileSync(join(folder, 'empty.pem'), '')
+  const locked = createPrivateKey(readFileSync(join(folder, 'one.key'))).export({
+    ...{ type: 'pkcs8', format: 'pem' },
+    ...{ cipher: 'aes-256-cbc', passphrase: 'open sesame' },
+  })
+  writeFileSync(join(folder, 'locked.key'), locked)
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -54,7 +60,6 @@ describe('mistakes on the command line are answered with one line, and 2', () =>
     ['a bad PROXY version', [...here, '--to', '1', '--send-proxy', 'v3'], /'v3' is invalid.* v1, v2/],
     ['an empty list of protocols', [...here, '--to', '1', '--alpn', ','], /--alpn: .* empty/],
     ['a bad protocol', [...here, '--to', '1', '--alpn', 'x'.repeat(256)], /ALPN.*TLS_OPTION_INVALID/],
-    ['a certificate without a key', [...here, '--to', '1', '--cert', 'a.pem'], /--key FILE/],
     ['a key without a certificate', [...here, '--to', '1', '--key', 'a.key'], /--cert FILE/],
   ]
   it.each(cases)('%s', async (_, args, says) => {
@@ -85,6 +90,7 @@ describe('what keeps a program from starting is said in one line, with 1', () =>
       /nowhere\.key" does not exist.*TLS_CERTIFICATE_FILE/,
     ],
     ['a folder instead of a file', '.', 'one.key', /is a directory; pass a file/],
+    ['a key that is encrypted', 'one.pem', 'locked.key', /locked\.key.*encrypted.*passphrase/],
     ["another certificate's key", 'one.pem', 'two.key', /two\.key.*one\.pem.*TLS_KEY_MISMATCH/],
     [
       'an expired certificate',
@@ -100,6 +106,20 @@ describe('what keeps a program from starting is said in one line, with 1', () =>
     const { line, code } = await mistake('tls', '--listen', '127.0.0.1:0', '--to', '1', ...files)
     expect(line).toMatch(says)
     expect(code).toBe(1)
+  })
+
+  it('a certificate whose file holds no key, without one', async () => {
+    const { line, code } = await mistake(
+      'tls',
+      '-l',
+      '127.0.0.1:0',
+      '-t',
+      '1',
+      '--cert',
+      join(folder, 'one.pem'),
+    )
+    expect(line).toMatch(/one\.pem holds no private key; pass it with --key FILE/)
+    expect(code).toBe(2)
   })
 
   it('an address in use', async () => {
