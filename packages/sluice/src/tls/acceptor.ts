@@ -136,8 +136,9 @@ export class Acceptor {
     const raw = (socket as unknown as { readonly _parent?: Socket })._parent
     const handshake = raw && this.#handshakes.get(raw)
     if (raw === undefined || handshake === undefined) {
-      // It has been given up already.
-      socket.destroy()
+      // It has been given up already, and closes with the socket below: destroying it after that one, in the middle of
+      // a handshake, crashes Node.
+      if (raw?.destroyed !== true) socket.destroy()
       return undefined
     }
     clearTimeout(handshake.timer)
