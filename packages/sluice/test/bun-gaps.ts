@@ -54,7 +54,7 @@ export const bunGaps: readonly BunGap[] = [
   {
     file: 'src/tls/certificates/files.test.ts',
     test: 'fromFiles > says what the platform does not serve',
-    reason: 'BoringSSL serves RSA keys of 1024 bits, which OpenSSL refuses',
+    reason: 'BoringSSL serves RSA keys of 512 bits, which OpenSSL refuses',
   },
   ...[
     'openssl s_client with TLS 1_3 > refuses our certificate, which we say',

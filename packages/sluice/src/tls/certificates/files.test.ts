@@ -133,7 +133,7 @@ describe('fromFiles', () => {
   })
 
   it('says what the platform does not serve', async () => {
-    const weak = await testCertificate({ rsa: 1024 })
+    const weak = await testCertificate({ rsa: 512 })
     expect(failure(() => fromFiles({ cert: file('w.pem', weak.cert + weak.key) }))).toMatch(
       /^TLS_CERTIFICATE_INVALID: tls certificate "w.pem" can not be served \(.*key too small.*\); pass another with --cert$/,
     )
