@@ -42,6 +42,13 @@ export const errorTable = {
     status: 500,
     meaning: 'A size was not a number of bytes or a number with a unit, such as `16kb`.',
   },
+  OPTION_INVALID: {
+    side: 'internal',
+    retry: 'never',
+    status: 500,
+    meaning:
+      'An option has a value that it can not have, such as a limit of 0. The message says which it can have.',
+  },
 
   // net
   ADDRESS_INVALID: {
@@ -107,7 +114,8 @@ export const errorTable = {
   RELAY_IDLE: {
     side: 'downstream',
     retry: 'never',
-    meaning: 'Nothing was relayed in either direction for the idle limit.',
+    meaning:
+      'Nothing was relayed in either direction for the idle limit, and both sides were reset. It is not thrown; it is the `code` of the outcome of the relay and of its log line.',
   },
   CONNECT_REFUSED: {
     side: 'upstream',

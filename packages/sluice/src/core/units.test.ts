@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { bytes, milliseconds } from './units.ts'
+import { bytes, milliseconds, oneOf, sizeLimit, timeLimit, wholeNumber } from './units.ts'
 
 describe('milliseconds', () => {
   it.each([
@@ -78,4 +78,42 @@ describe('bytes', () => {
       )
     },
   )
+})
+
+describe('limits', () => {
+  const invalid = (message: string) => expect.objectContaining({ code: 'OPTION_INVALID', message })
+
+  it('take what makes sense', () => {
+    expect([timeLimit('timeout', '1ms'), sizeLimit('maxLength', '1kb')]).toEqual([1, 1024])
+    expect([wholeNumber('backlog', 1), wholeNumber('maxWaiting', 0, 0)]).toEqual([1, 0])
+    expect(oneOf('version', 2, [1, 2])).toBe(2)
+  })
+
+  it('of time and size are not nothing', () => {
+    expect(() => timeLimit('timeout', '0s')).toThrow(invalid('timeout is "0s"; it must be 1ms at least'))
+    expect(() => timeLimit('timeout', 0.4)).toThrow(invalid('timeout is "0.4"; it must be 1ms at least'))
+    expect(() => sizeLimit('headLimit', 0)).toThrow(invalid('headLimit is "0"; it must be 1b at least'))
+    expect(() => timeLimit('timeout', Number.NaN)).toThrow(
+      expect.objectContaining({ code: 'DURATION_INVALID' }),
+    )
+    expect(() => sizeLimit('headLimit', -1)).toThrow(expect.objectContaining({ code: 'SIZE_INVALID' }))
+  })
+
+  it.each([0, -1, 10.3, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '5' as never])(
+    'that count are no %s',
+    value => {
+      expect(() => wholeNumber('maxConnections', value)).toThrow(
+        invalid(`maxConnections is ${value}; it must be a whole number of at least 1`),
+      )
+    },
+  )
+
+  it('are not what nobody knows', () => {
+    expect(() => oneOf<string>('policy', 'requird', ['require', 'use'])).toThrow(
+      invalid('policy is "requird"; it must be one of "require", "use"'),
+    )
+    expect(() => oneOf('version', '1' as never, [1, 2])).toThrow(
+      invalid('version is "1"; it must be one of 1, 2'),
+    )
+  })
 })

@@ -1,4 +1,4 @@
-// Durations and sizes as people write them. Inside, everything is milliseconds and bytes.
+// Durations, sizes and limits as people write them. Inside, everything is milliseconds and bytes.
 import { SluiceError } from './errors.ts'
 
 /** A number of milliseconds, or a number with a unit: `'250ms'`, `'30s'`, `'5m'`, `'1h'`, `'2d'`. */
@@ -47,6 +47,59 @@ export function bytes(size: Size | string): number {
     )
   }
   return Math.round(value)
+}
+
+/**
+ * A limit of time in milliseconds: a duration of at least one. With none, nothing would ever be in time.
+ *
+ * @param name of the option, for the message
+ * @throws {SluiceError} `DURATION_INVALID`, `OPTION_INVALID` for less than a millisecond
+ */
+export function timeLimit(name: string, duration: Duration | string): number {
+  const value = milliseconds(duration)
+  if (value > 0) return value
+  throw new SluiceError('OPTION_INVALID', `${name} is "${duration}"; it must be 1ms at least`)
+}
+
+/**
+ * A limit of size in bytes: at least one. With none, nothing would ever fit.
+ *
+ * @param name of the option, for the message
+ * @throws {SluiceError} `SIZE_INVALID`, `OPTION_INVALID` for less than a byte
+ */
+export function sizeLimit(name: string, size: Size | string): number {
+  const value = bytes(size)
+  if (value > 0) return value
+  throw new SluiceError('OPTION_INVALID', `${name} is "${size}"; it must be 1b at least`)
+}
+
+/**
+ * A limit that counts something: a whole number. A comparison with anything else may never hold, and then there would be
+ * no limit at all.
+ *
+ * @param name of the option, for the message
+ * @param least that makes sense; 1 unless told
+ * @throws {SluiceError} `OPTION_INVALID`
+ */
+export function wholeNumber(name: string, value: number, least: number = 1): number {
+  if (Number.isSafeInteger(value) && value >= least) return value
+  throw new SluiceError(
+    'OPTION_INVALID',
+    `${name} is ${value}; it must be a whole number of at least ${least}`,
+  )
+}
+
+/**
+ * One of the values that an option can have. The types say the same, but programs in JavaScript and settings from files
+ * do not heed types, and what is not understood must not pass for a default.
+ *
+ * @param name of the option, for the message
+ * @throws {SluiceError} `OPTION_INVALID`
+ */
+export function oneOf<const T extends string | number>(name: string, value: T, known: readonly T[]): T {
+  if (known.includes(value)) return value
+  const all = known.map(one => JSON.stringify(one)).join(', ')
+  throw new SluiceError('OPTION_INVALID', `${name} is ${JSON.stringify(value)}; it must be one of ${all}`)
 }
 
 function parse(input: number | string, units: Readonly<Record<string, number>>): number | undefined {

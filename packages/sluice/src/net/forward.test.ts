@@ -243,7 +243,7 @@ describe('forward', () => {
     expect(client.error).toBe('ECONNRESET')
     await until(() => one.listener.counts.serving === 0)
     expect(lines).toHaveLength(1)
-    expect(lines[0]).toMatchObject({ msg: 'relayed', reason: 'upstream-reset', error: 'ECONNRESET' })
+    expect(lines[0]).toMatchObject({ msg: 'relayed', reason: 'upstream-reset', code: 'ECONNRESET' })
   })
 
   it('lets a client wait whose backend does not read, until the drain limit cuts both', async () => {
@@ -269,19 +269,19 @@ describe('forward', () => {
 
   it('keeps to its idle limit', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-    const one = await proxy(() => {}, { idle: '10s' })
+    const one = await proxy(() => {}, { idleTimeout: '10s' })
     const client = dial(one)
     await until(() => vi.getTimerCount() > 0)
     vi.advanceTimersByTime(10_000)
     await client.over
     expect(client.error).toBe('ECONNRESET')
     await until(() => lines.length > 0)
-    expect(lines[0]).toMatchObject({ reason: 'idle', error: 'RELAY_IDLE' })
+    expect(lines[0]).toMatchObject({ reason: 'idle', code: 'RELAY_IDLE' })
   })
 
   it('refuses bad addresses and limits when it is made', () => {
     expect(() => forward('not an address')).toThrow(expect.objectContaining({ code: 'ADDRESS_INVALID' }))
-    for (const options of [{ idle: 'x' }, { halfClosed: 'x' }, { connectTimeout: 'x' }]) {
+    for (const options of [{ idleTimeout: 'x' }, { halfClosedTimeout: 'x' }, { connectTimeout: 'x' }]) {
       expect(() => forward('127.0.0.1:1', options as never)).toThrow(
         expect.objectContaining({ code: 'DURATION_INVALID' }),
       )

@@ -169,7 +169,7 @@ describe.each(kinds)('relay from %s to %s', (...kind) => {
     } else client.transport.resetAndDestroy()
     expect(await outcome).toMatchObject({
       reason: 'client-reset',
-      error: kind[0] === 'unix' ? expect.stringMatching(LOST) : 'ECONNRESET',
+      code: kind[0] === 'unix' ? expect.stringMatching(LOST) : 'ECONNRESET',
       up: 1,
     })
     await closed(upstream.connection.socket)
@@ -188,7 +188,7 @@ describe.each(kinds)('relay from %s to %s', (...kind) => {
     } else upstream.peer.resetAndDestroy()
     expect(await outcome).toMatchObject({
       reason: 'upstream-reset',
-      error: kind[1] === 'unix' ? expect.stringMatching(LOST) : 'ECONNRESET',
+      code: kind[1] === 'unix' ? expect.stringMatching(LOST) : 'ECONNRESET',
       down: 1,
     })
     await atClient.over
@@ -215,7 +215,7 @@ describe('relay', () => {
     upstream.peer.resetAndDestroy()
     await closed(upstream.peer)
     read(client.peer)
-    expect(await outcome).toMatchObject({ reason: 'upstream-reset', error: 'ECONNRESET' })
+    expect(await outcome).toMatchObject({ reason: 'upstream-reset', code: 'ECONNRESET' })
   })
 
   it('relays 1-byte writes', async () => {
@@ -258,7 +258,7 @@ describe('relay', () => {
         sides[lost].connection.socket.on('error', () => {})
         if (isClosed) await closed(sides[lost].connection.socket)
         const outcome = await relay(sides.client.connection, sides.upstream.connection)
-        expect(outcome).toMatchObject({ reason: `${lost}-reset`, error: 'ETIMEDOUT', up: 0, down: 0 })
+        expect(outcome).toMatchObject({ reason: `${lost}-reset`, code: 'ETIMEDOUT', up: 0, down: 0 })
         expect(sides.client.connection.socket.closed && sides.upstream.connection.socket.closed).toBe(true)
         await atOther.over
         expect(atOther.error).toBe('ECONNRESET')
@@ -268,7 +268,7 @@ describe('relay', () => {
 
   it('resets both when nothing has moved for the idle limit, and not before', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-    const { client, upstream, outcome } = await relayed(['tcp', 'tcp'], { idle: '1h' })
+    const { client, upstream, outcome } = await relayed(['tcp', 'tcp'], { idleTimeout: '1h' })
     const atClient = read(client.peer)
     const atBackend = read(upstream.peer)
     vi.advanceTimersByTime(3_000_000)
@@ -280,7 +280,7 @@ describe('relay', () => {
     vi.advanceTimersByTime(3_590_000)
     expect(client.connection.socket.destroyed).toBe(false)
     vi.advanceTimersByTime(460_000)
-    expect(await outcome).toMatchObject({ reason: 'idle', error: 'RELAY_IDLE', up: 1, down: 1 })
+    expect(await outcome).toMatchObject({ reason: 'idle', code: 'RELAY_IDLE', up: 1, down: 1 })
     await Promise.all([atClient.over, atBackend.over])
     expect([atClient.error, atBackend.error]).toEqual(['ECONNRESET', 'ECONNRESET'])
     expect(vi.getTimerCount()).toBe(0)
@@ -288,7 +288,7 @@ describe('relay', () => {
 
   it('holds a side whose other side has ended for a shorter time', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-    const { client, upstream, outcome } = await relayed(['tcp', 'tcp'], { halfClosed: '1m' })
+    const { client, upstream, outcome } = await relayed(['tcp', 'tcp'], { halfClosedTimeout: '1m' })
     const atClient = read(client.peer)
     const atBackend = read(upstream.peer)
     client.peer.end('request')
@@ -299,7 +299,7 @@ describe('relay', () => {
     vi.advanceTimersByTime(59_000)
     expect(client.connection.socket.destroyed).toBe(false)
     vi.advanceTimersByTime(10_000)
-    expect(await outcome).toMatchObject({ reason: 'idle', error: 'RELAY_IDLE', up: 7, down: 4 })
+    expect(await outcome).toMatchObject({ reason: 'idle', code: 'RELAY_IDLE', up: 7, down: 4 })
     await atClient.over
     expect(atClient.error).toBe('ECONNRESET')
     expect(vi.getTimerCount()).toBe(0)
@@ -307,7 +307,10 @@ describe('relay', () => {
 
   it('takes the shorter of both limits', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-    const { client, upstream, outcome } = await relayed(['tcp', 'tcp'], { idle: '10s', halfClosed: '1m' })
+    const { client, upstream, outcome } = await relayed(['tcp', 'tcp'], {
+      idleTimeout: '10s',
+      halfClosedTimeout: '1m',
+    })
     const atBackend = read(upstream.peer)
     client.peer.end()
     await atBackend.over
@@ -319,13 +322,18 @@ describe('relay', () => {
     const { client, upstream, outcome } = await relayed()
     client.connection.socket.destroy(Object.assign(new Error('first'), { code: 'EFIRST' }))
     upstream.connection.socket.destroy(Object.assign(new Error('second'), { code: 'ESECOND' }))
-    expect(await outcome).toMatchObject({ reason: 'client-reset', error: 'EFIRST' })
+    expect(await outcome).toMatchObject({ reason: 'client-reset', code: 'EFIRST' })
   })
 
   it('refuses a limit that is no duration', () => {
-    expect(() => relay({} as never, {} as never, { idle: 'soon' as never })).toThrow(
+    expect(() => relay({} as never, {} as never, { idleTimeout: 'soon' as never })).toThrow(
       expect.objectContaining({ code: 'DURATION_INVALID' }),
     )
+    for (const options of [{ idleTimeout: 0 }, { halfClosedTimeout: 0 }]) {
+      expect(() => relay({} as never, {} as never, options)).toThrow(
+        expect.objectContaining({ code: 'OPTION_INVALID' }),
+      )
+    }
   })
 
   it('leaves no sockets and timers behind', async () => {

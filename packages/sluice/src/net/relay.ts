@@ -1,6 +1,6 @@
 // Relays bytes both ways between two streams, with backpressure, half-close and an idle limit.
 import type { Socket } from 'node:net'
-import { type Duration, errorCode, milliseconds } from '../core/index.ts'
+import { type Duration, errorCode, timeLimit } from '../core/index.ts'
 import { isResetTakenForEnd, type Stream } from './stream.ts'
 
 /**
@@ -18,8 +18,8 @@ export interface RelayOutcome {
   readonly down: number
   /** Milliseconds that the relay lasted. */
   readonly duration: number
-  /** The code of what failed: `ECONNRESET`, for example. */
-  readonly error?: string
+  /** The code of what failed: `ECONNRESET`, for example, or `RELAY_IDLE`. */
+  readonly code?: string
 }
 
 export interface RelayOptions {
@@ -27,30 +27,31 @@ export interface RelayOptions {
    * How long nothing may move in either direction before both sides are reset.
    * @default '1h'
    */
-  readonly idle?: Duration
+  readonly idleTimeout?: Duration
   /**
    * How long nothing may move once one side has ended, before both sides are reset: whoever vanishes after its end
    * must not hold the other for as long as an open connection may be idle. Enough for a slow answer to a request that
-   * was ended by a half-close. The idle limit holds too, if it is shorter.
+   * was ended by a half-close. `idleTimeout` holds too, if it is shorter.
    * @default '5m'
    */
-  readonly halfClosed?: Duration
+  readonly halfClosedTimeout?: Duration
 }
 
 /** The limits in milliseconds. */
 export interface RelayLimits {
-  readonly idle: number
-  readonly halfClosed: number
+  readonly idleTimeout: number
+  readonly halfClosedTimeout: number
 }
 
 /**
  * The limits of a relay with the defaults filled in, to be read once for many relays.
  *
- * @throws {SluiceError} `DURATION_INVALID`
+ * @throws {SluiceError} `DURATION_INVALID`, `OPTION_INVALID`
  */
 export function relayLimits(options: RelayOptions): RelayLimits {
-  const idle = milliseconds(options.idle ?? '1h')
-  return { idle, halfClosed: Math.min(idle, milliseconds(options.halfClosed ?? '5m')) }
+  const idle = timeLimit('idleTimeout', options.idleTimeout ?? '1h')
+  const halfClosed = timeLimit('halfClosedTimeout', options.halfClosedTimeout ?? '5m')
+  return { idleTimeout: idle, halfClosedTimeout: Math.min(idle, halfClosed) }
 }
 
 /** The idle limit is looked at this many times within its length; so much later it may strike. */
@@ -61,7 +62,7 @@ const IDLE_CHECKS = 8
  *
  * Memory is constant: a side that reads slowly makes the other wait. An end is passed on as an end, a reset as a reset.
  *
- * @throws {SluiceError} `DURATION_INVALID`
+ * @throws {SluiceError} `DURATION_INVALID`, `OPTION_INVALID`
  */
 export function relay(client: Stream, upstream: Stream, options: RelayOptions = {}): Promise<RelayOutcome> {
   const limits = relayLimits(options)
@@ -82,7 +83,7 @@ class Relay {
   #up = 0
   #down = 0
   #reason: RelayReason | undefined
-  #error: string | undefined
+  #code: string | undefined
   #broken = false
   #stillOpen = 2
 
@@ -104,7 +105,7 @@ class Relay {
     this.#watch(client, 'client-reset', 'client-end', upstream)
     this.#watch(upstream, 'upstream-reset', 'upstream-end', client)
     if (this.#broken) return
-    this.#limitIdle(this.#limits.idle)
+    this.#limitIdle(this.#limits.idleTimeout)
     if (client.readableEnded) this.#onEnd('client-end', upstream)
     if (upstream.readableEnded) this.#onEnd('upstream-end', client)
     // Only counting and handing on: this runs for every chunk.
@@ -138,7 +139,7 @@ class Relay {
   #onEnd(reason: RelayReason, other: Socket): void {
     if (this.#reason === undefined) {
       this.#reason = reason
-      this.#limitIdle(this.#limits.halfClosed)
+      this.#limitIdle(this.#limits.halfClosedTimeout)
     }
     other.end()
   }
@@ -155,16 +156,16 @@ class Relay {
       up: this.#up,
       down: this.#down,
       duration: performance.now() - this.#began,
-      ...(this.#error !== undefined && { error: this.#error }),
+      ...(this.#code !== undefined && { code: this.#code }),
     })
   }
 
   /** One side is broken: the other must not take it for an orderly end. The first to break is the reason. */
-  #fail(reason: RelayReason, error?: string): void {
+  #fail(reason: RelayReason, code?: string): void {
     if (this.#broken) return
     this.#broken = true
     this.#reason = reason
-    this.#error = error
+    this.#code = code
     this.#client.reset()
     this.#upstream.reset()
   }

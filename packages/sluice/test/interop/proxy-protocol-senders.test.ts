@@ -32,7 +32,7 @@ let secure = 0
 
 /** A server certificate with its key in one file, and a CA with a client certificate. */
 async function writeCertificates(): Promise<void> {
-  const server = await testCertificate({ rsa: true, names: [{ type: 'dns', value: 'example.com' }] })
+  const server = await testCertificate({ rsa: 2048, names: [{ type: 'dns', value: 'example.com' }] })
   const ca = await testCertificate({ name: 'Test CA', ca: true })
   const subject = [{ O: ['Analytical'] }, { CN: ['Ada Lovelace'] }]
   const client = await testCertificate({ subject, issuer: ca, usage: 'client' })

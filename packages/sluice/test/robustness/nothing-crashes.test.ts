@@ -194,7 +194,7 @@ describe.each([
       await new Promise<unknown>(resolve => (bytes === '' ? resolve(0) : tls.write(bytes, resolve)))
       socket.resetAndDestroy()
     })
-    expect(ends).toMatchObject([{ msg: 'relayed', reason: 'client-reset', error: 'ECONNRESET' }])
+    expect(ends).toMatchObject([{ msg: 'relayed', reason: 'client-reset', code: 'ECONNRESET' }])
   })
 
   it('in the middle of the answer', async () => {
@@ -499,7 +499,7 @@ describe('a backend', () => {
       expect((await error).code).toBe('ECONNRESET')
     })
     expect(ended).toBe(false)
-    expect(ends).toMatchObject([{ msg: 'relayed', reason: 'upstream-reset', error: 'ECONNRESET' }])
+    expect(ends).toMatchObject([{ msg: 'relayed', reason: 'upstream-reset', code: 'ECONNRESET' }])
   })
 
   /** What the kernel's buffers of two connections and the process's own hold at the most; endless would pass it in no time. */
@@ -521,14 +521,14 @@ describe('a backend', () => {
 
   it('that never reads', async () => {
     const to = await backend(socket => socket.pause())
-    const stuck = await started({ to, idle: 1000 })
+    const stuck = await started({ to, idleTimeout: 1000 })
     let taken = (): number => 0
     const { ends } = await after(stuck, 1, async () => {
       const tls = await secure(await served(stuck))
       taken = pump(tls)
       await new Promise(resolve => tls.on('close', resolve))
     })
-    expect(ends).toMatchObject([{ msg: 'relayed', reason: 'idle', error: 'RELAY_IDLE' }])
+    expect(ends).toMatchObject([{ msg: 'relayed', reason: 'idle', code: 'RELAY_IDLE' }])
     expect(taken()).toBeLessThan(MOST)
   })
 
@@ -537,7 +537,7 @@ describe('a backend', () => {
     const to = await backend(socket => {
       taken = pump(socket.resume())
     })
-    const stuck = await started({ to, idle: 1000 })
+    const stuck = await started({ to, idleTimeout: 1000 })
     const { ends } = await after(stuck, 1, async () => {
       const socket = await served(stuck)
       const tls = await secure(socket)
@@ -546,7 +546,7 @@ describe('a backend', () => {
       await until(() => stuck.isIdle)
       socket.destroy()
     })
-    expect(ends).toMatchObject([{ msg: 'relayed', reason: 'idle', error: 'RELAY_IDLE' }])
+    expect(ends).toMatchObject([{ msg: 'relayed', reason: 'idle', code: 'RELAY_IDLE' }])
     expect(taken()).toBeLessThan(MOST)
   })
 })

@@ -20,7 +20,7 @@ export interface TerminatorOptions {
   /** Whether a PROXY header is required before TLS. @default false */
   readonly acceptProxy?: boolean
   /** The idle limit of the relay, in ms. @default 1 h */
-  readonly idle?: number
+  readonly idleTimeout?: number
   /** Whether the ClientHello is read by Sluice, too. @default true */
   readonly clientHello?: boolean
 }
@@ -60,7 +60,7 @@ export class Terminator {
           }),
         ),
     )
-    const { acceptProxy = false, clientHello = true, idle } = options
+    const { acceptProxy = false, clientHello = true, idleTimeout } = options
     const through: Layer<Connection> = next => next
     const edge = await listen(
       '127.0.0.1:0',
@@ -72,7 +72,7 @@ export class Terminator {
         .service(
           forward(options.to ?? String(service.address), {
             connect: sendProxyHeader(),
-            ...(idle !== undefined && { idle }),
+            ...(idleTimeout !== undefined && { idleTimeout }),
           }),
         ),
     )
