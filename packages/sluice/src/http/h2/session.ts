@@ -81,10 +81,20 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
     session.on('frameError', ignore)
     session.on('close', () => this.#onClose())
     session.on('stream', (stream, _headers, flags, raw) => this.#onStream(stream, flags, raw))
-    session.setLocalWindowSize(SESSION_WINDOW)
+    // Bun 1.4 forgets to open a window again that was set so: uploads would stand still after 256 KB.
+    if (process.versions.bun === undefined) session.setLocalWindowSize(SESSION_WINDOW)
+    // Sockets are accepted paused, and on one that stays so the client's end is not seen.
+    socket.on('end', () => this.#onEnd())
+    socket.resume()
     sweep.add(this)
     if (this.#draining) this.drain()
     return this.#done.promise
+  }
+
+  /** The client will ask for nothing more; what it has asked for is answered. */
+  #onEnd(): void {
+    if (this.#streams === 0) this.#connection.socket.destroySoon()
+    else this.drain()
   }
 
   /** GOAWAY; the streams that are open finish. */
