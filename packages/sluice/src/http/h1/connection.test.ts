@@ -312,7 +312,7 @@ describe('an HTTP/1.1 connection', () => {
       read = reading.bytesRead
       for (let turns = 0; turns < 50; turns++) await turn()
     }
-    expect(read).toBeLessThan(1024 * 1024)
+    expect(read).toBeLessThan(size / 4)
     gate.resolve()
     await sender.until(() => sender.received.endsWith(String(size)))
   })
@@ -393,16 +393,21 @@ describe('an HTTP/1.1 connection', () => {
   it.each([
     ['is longer than its Content-Length', '4', 'HTTP_RESPONSE_INVALID'],
     ['is shorter than its Content-Length', '100', 'HTTP_RESPONSE_INVALID'],
-    ['throws', '5', 'INTERNAL'],
+    ['throws', '6', 'INTERNAL'],
   ])('resets the connection when a body %s', async (what, length, code) => {
+    // The client reads what came before the reset first: Node 22 takes the two together for an end.
+    const gate = Promise.withResolvers<void>()
     const chunks = async function* (): AsyncGenerator<Buffer> {
-      yield Buffer.from('hello')
+      yield Buffer.from('hel')
+      await gate.promise
+      if (what.startsWith('is longer')) yield Buffer.from('lo')
       if (what === 'throws') throw new Error('broken')
     }
-    const { port } = await startHttp(() =>
-      respond(chunks(), { headers: { 'content-length': what === 'throws' ? '6' : length } }),
-    )
-    const client = await exchange(port, GET('/'))
+    const { port } = await startHttp(() => respond(chunks(), { headers: { 'content-length': length } }))
+    const client = await RawClient.connect(port)
+    await client.send(GET('/')).until(() => client.received.endsWith('hel'))
+    gate.resolve()
+    await client.over()
     expect(client.failed).toBe('ECONNRESET')
     expect(logs.map(line => line.code)).toEqual([code])
   })

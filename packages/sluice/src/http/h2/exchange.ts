@@ -70,15 +70,19 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   }
 
   #read(raw: readonly string[], flags: number, scheme: 'http' | 'https'): HttpRequest<C> {
-    const head = readHttp2Head(raw, this.#limits.target)
+    const { body: limit, bodyTimeout, target: targetLimit } = this.#limits
+    // Before anything can be refused: what follows a refused head must go somewhere, too.
+    const incoming =
+      (flags & END_STREAM) === 0 ? new Http2IncomingBody(this.#stream, limit, bodyTimeout) : undefined
+    this.#incoming = incoming
+    const head = readHttp2Head(raw, targetLimit)
     let body = Body.empty
-    if ((flags & END_STREAM) === 0) {
-      const { body: limit, bodyTimeout } = this.#limits
+    if (incoming !== undefined) {
       if (head.length !== undefined && head.length > limit) {
         throw new SluiceError('HTTP_BODY_TOO_LARGE', `the body is longer than the limit of ${limit} bytes`)
       }
-      this.#incoming = new Http2IncomingBody(this.#stream, limit, bodyTimeout, head.expectsContinue)
-      body = Body.of(this.#incoming, head.length)
+      incoming.expectsContinue = head.expectsContinue
+      body = Body.of(incoming, head.length)
     }
     const { method, target, authority, headers } = head
     this.#request = new ReceivedRequest(
@@ -177,8 +181,8 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
     logFailure(this.#connection.id, error, 'a service answered with something that cannot be sent')
     try {
       this.#write(failureAnswer(error))
-    } catch {
-      this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    } catch (error) {
+      this.#cut(error)
     }
   }
 
@@ -277,7 +281,8 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
     this.#over = true
     this.deadline = Number.POSITIVE_INFINITY
     this.#cancelSource()
-    this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    // Not `close`, which Bun 1.4 takes for an end in order, whatever the code.
+    this.#stream.destroy(new SluiceError('INTERNAL', 'the answer was cut'))
   }
 
   #cancelSource(): void {

@@ -15,21 +15,21 @@ export class Http2IncomingBody implements BodySource, Swept {
   readonly #stream: ServerHttp2Stream
   readonly #limit: number
   readonly #timeout: number
-  readonly #expectsContinue: boolean
   #sink: BodySink | undefined
   #trailers: HeaderList | undefined
   #length = 0
   #over = false
   #started = false
+  /** Whether the client waits for `100 Continue` before it sends the body. */
+  expectsContinue = false
   /** Whether the answer has been written. */
   answered = false
   deadline: number = Number.POSITIVE_INFINITY
 
-  constructor(stream: ServerHttp2Stream, limit: number, timeout: number, expectsContinue: boolean) {
+  constructor(stream: ServerHttp2Stream, limit: number, timeout: number) {
     this.#stream = stream
     this.#limit = limit
     this.#timeout = timeout
-    this.#expectsContinue = expectsContinue
   }
 
   /** Whether its end has come. */
@@ -51,7 +51,7 @@ export class Http2IncomingBody implements BodySource, Swept {
       return
     }
     this.#sink = sink
-    if (this.#expectsContinue && !stream.headersSent) stream.additionalHeaders({ ':status': 100 })
+    if (this.expectsContinue && !stream.headersSent) stream.additionalHeaders({ ':status': 100 })
     stream.on('trailers', (trailers: IncomingHttpHeaders) => this.#onTrailers(trailers))
     stream.on('data', (chunk: Buffer) => this.#onData(chunk))
     stream.on('end', () => this.#onEnd())
