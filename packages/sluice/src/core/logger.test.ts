@@ -72,9 +72,16 @@ describe('logger', () => {
     expect(logger('other').level).toBe('info')
   })
 
-  it('says once what was wrong with the directives', () => {
-    configureLogging({ destination, directives: 'loud' })
+  it('says once what was wrong with the directives, where and how it logs the first line', () => {
+    process.env.SLUICE_LOG = 'loud'
+    const first: string[] = []
+    configureLogging({ destination: { write: line => void first.push(line) } })
+    logger('test.before')
+    configureLogging({ destination })
+    delete process.env.SLUICE_LOG
     logger('test.once').info('x')
+    configureLogging({ destination, directives: 'loud' })
+    expect(first).toEqual([])
     expect(lines().map(line => line.msg)).toEqual([
       expect.stringContaining('log directive "loud" is left out'),
       'x',

@@ -22,8 +22,12 @@ const require = createRequire(import.meta.url)
 const loggers = new Map<string, Logger>()
 let directives: LogDirectives | undefined
 let destination: { write(line: string): void } | undefined
-/** What is wrong with the directives is said once, with the first line that is logged, so that it reaches the reader. */
+/**
+ * What is wrong with the directives is said once, before the first line that is logged: loggers are made when modules are
+ * loaded, and only later is it known in which format and where to lines go.
+ */
 let warnings: readonly string[] = []
+const said = new Set<string>()
 
 const settings: LoggerOptions = {
   level: 'trace',
@@ -31,12 +35,16 @@ const settings: LoggerOptions = {
   timestamp: pino.stdTimeFunctions.isoTime,
   formatters: { level: label => ({ level: label }) },
   errorKey: 'error',
-  serializers: { error: error => describeError(error, DEEPEST_CAUSE) },
+  serializers: {
+    error: error => describeError(error, DEEPEST_CAUSE),
+    cause: error => describeError(error, DEEPEST_CAUSE),
+  },
 }
 
 const root: Logger = pino(settings, {
   write(line: string): void {
     destination ??= open({})
+    warn()
     destination.write(line)
   },
 })
@@ -47,7 +55,6 @@ export function logger(target: string): Logger {
   if (log === undefined) {
     log = root.child({ target }, { level: current().levelOf(target) })
     loggers.set(target, log)
-    warn()
   }
   return log
 }
@@ -57,7 +64,6 @@ export function configureLogging(options: LoggingOptions): void {
   directives = read(options.directives ?? process.env.SLUICE_LOG ?? '')
   destination = open(options)
   for (const [target, log] of loggers) log.level = directives.levelOf(target)
-  warn()
 }
 
 function current(): LogDirectives {
@@ -74,7 +80,11 @@ function read(text: string): LogDirectives {
 function warn(): void {
   const pending = warnings
   warnings = []
-  for (const warning of pending) root.child({ target: 'log' }).warn(warning)
+  for (const warning of pending) {
+    if (said.has(warning)) continue
+    said.add(warning)
+    root.child({ target: 'log' }).warn(warning)
+  }
 }
 
 function open(options: LoggingOptions): { write(line: string): void } {
