@@ -312,6 +312,15 @@ describe('acceptProxyHeader', () => {
       expect.objectContaining({ code: 'SIZE_INVALID' }),
     )
   })
+
+  it('does not start with an option that it does not understand, which might let everyone in', () => {
+    for (const options of [{ policy: 'requird' }, { policy: 'Require' }, { timeout: 0 }, { maxLength: 0 }]) {
+      const message = expect.stringContaining(`${Object.keys(options).join()} is`)
+      expect(() => acceptProxyHeader({ trust, ...options } as never)).toThrow(
+        expect.objectContaining({ code: 'OPTION_INVALID', message }),
+      )
+    }
+  })
 })
 
 describe('the policies of acceptProxyHeader', () => {

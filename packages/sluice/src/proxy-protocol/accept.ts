@@ -4,9 +4,10 @@ import {
   isSluiceError,
   type Layer,
   logger,
-  milliseconds,
+  oneOf,
   type Size,
   SluiceError,
+  timeLimit,
 } from '../core/index.ts'
 import { type Connection, type Head, type NetworkSet, networks, readHead } from '../net/index.ts'
 import { longestHeader, parseVersion } from './codec.ts'
@@ -30,7 +31,9 @@ import { tlvKinds } from './tlvs.ts'
  * bytes, so that a client that waits for the server to speak first is refused when the time is over: what would come
  * later might be a header. Below `skip` a header is payload, and a backend that trusts this proxy may believe it.
  */
-export type ProxyPolicy = 'require' | 'use' | 'ignore' | 'reject' | 'skip'
+export type ProxyPolicy = (typeof POLICIES)[number]
+
+const POLICIES = ['require', 'use', 'ignore', 'reject', 'skip'] as const
 
 export interface AcceptProxyHeaderOptions<Policy extends ProxyPolicy = ProxyPolicy> {
   /**
@@ -76,15 +79,15 @@ const log = logger('proxy-protocol')
  *   .layer(acceptProxyHeader({ trust: ['10.0.0.0/8'] }))
  *   .tap(({ peer, proxied }) => log.info(`${proxied.source} came through ${peer}`))
  * ```
- * @throws {SluiceError} `CIDR_INVALID`, `DURATION_INVALID`, `SIZE_INVALID`
+ * @throws {SluiceError} `CIDR_INVALID`, `DURATION_INVALID`, `SIZE_INVALID`, `OPTION_INVALID`
  */
 export function acceptProxyHeader<const Policy extends ProxyPolicy = 'require'>(
   options: AcceptProxyHeaderOptions<Policy>,
 ): Layer<Connection, ProxiedBy<Policy>> {
   const rules: Rules = {
     trust: networks(options.trust),
-    policy: options.policy ?? 'require',
-    timeout: milliseconds(options.timeout ?? '3s'),
+    policy: oneOf('policy', options.policy ?? 'require', POLICIES),
+    timeout: timeLimit('timeout', options.timeout ?? '3s'),
     longest: longestHeader(options.maxLength),
     requireCrc32c: options.requireCrc32c ?? false,
   }

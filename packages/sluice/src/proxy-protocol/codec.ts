@@ -1,5 +1,5 @@
 // Reads and writes PROXY headers of both versions (proxy-protocol.txt of HAProxy, section 2).
-import { bytes as byteCount, type Size, SluiceError } from '../core/index.ts'
+import { oneOf, type Size, SluiceError, sizeLimit } from '../core/index.ts'
 import type { Head } from '../net/index.ts'
 import type { ProxyHeader } from './header.ts'
 import { describeBeginning, versionOf } from './signature.ts'
@@ -40,7 +40,7 @@ const DEFAULT_LONGEST: Size = '16kb'
  * @param bytes all bytes so far
  * @returns the header and its length, or undefined if it takes more bytes to tell
  * @throws {SluiceError} `PROXY_HEADER_MISSING`, `PROXY_HEADER_MALFORMED`, `PROXY_HEADER_TOO_LARGE`,
- *   `PROXY_HEADER_CHECKSUM`, `SIZE_INVALID`
+ *   `PROXY_HEADER_CHECKSUM`, `SIZE_INVALID`, `OPTION_INVALID`
  */
 export function parseProxyHeader(
   bytes: Buffer,
@@ -64,18 +64,28 @@ export function parseVersion(version: 1 | 2, bytes: Buffer, longest: number): He
 
 /** The limit in bytes, within what the format can express. */
 export function longestHeader(size: Size = DEFAULT_LONGEST): number {
-  return Math.min(Math.max(byteCount(size), LONGEST_V1), LONGEST_V2)
+  return Math.min(Math.max(sizeLimit('maxLength', size), LONGEST_V1), LONGEST_V2)
+}
+
+const COMMANDS = ['proxy', 'local'] as const
+const TRANSPORTS = ['stream', 'dgram', 'unspec'] as const
+
+/** The version to write: 2 unless told. */
+export function proxyVersion(version: 1 | 2 = 2): 1 | 2 {
+  return oneOf('version', version, [1, 2])
 }
 
 /**
  * Writes a PROXY header in one piece.
  *
- * @throws {SluiceError} `PROXY_HEADER_UNSENDABLE`
+ * @throws {SluiceError} `PROXY_HEADER_UNSENDABLE`, `OPTION_INVALID` for a version, command or transport that there is not
  */
 export function serializeProxyHeader(fields: ProxyHeaderFields): Buffer {
-  const { version = 2, addresses } = fields
-  const command = fields.command ?? (addresses === undefined ? 'local' : 'proxy')
-  const transport = fields.transport ?? (addresses === undefined ? 'unspec' : 'stream')
+  const { addresses } = fields
+  const version = proxyVersion(fields.version)
+  const byDefault = addresses === undefined
+  const command = oneOf('command', fields.command ?? (byDefault ? 'local' : 'proxy'), COMMANDS)
+  const transport = oneOf('transport', fields.transport ?? (byDefault ? 'unspec' : 'stream'), TRANSPORTS)
   if (version === 1) return serializeV1(transport, addresses)
   return serializeV2({
     command,

@@ -309,6 +309,14 @@ describe('sendProxyHeader', () => {
     expect(connected).toBe(0)
   })
 
+  it('does not write a version that there is not', () => {
+    for (const version of [0, 3, '1']) {
+      expect(() => sendProxyHeader({ version: version as never })).toThrow(
+        expect.objectContaining({ code: 'OPTION_INVALID' }),
+      )
+    }
+  })
+
   it('passes on what the connector below throws', async () => {
     const connector = sendProxyHeader()(connectTcp())
     const server = createServer().listen(0, '127.0.0.1')

@@ -1,7 +1,7 @@
 // The connect layer that writes a PROXY header as the first bytes to a backend.
 import { SluiceError } from '../core/index.ts'
 import { type Connected, type Connection, type ConnectLayer, ipAddress } from '../net/index.ts'
-import { serializeProxyHeader } from './codec.ts'
+import { proxyVersion, serializeProxyHeader } from './codec.ts'
 import type { ProxyAddresses } from './header.ts'
 import { samePlane } from './plane.ts'
 import type { ProxiedInfo } from './proxied.ts'
@@ -71,11 +71,13 @@ export interface SendProxyHeaderOptions<in Client = ProxyHeaderClient> {
  * ```ts
  * forward('127.0.0.1:8080', { connect: sendProxyHeader({ version: 1 }) })
  * ```
+ * @throws {SluiceError} `OPTION_INVALID`
  */
 export function sendProxyHeader<Client extends ProxyHeaderClient = ProxyHeaderClient>(
   options: SendProxyHeaderOptions<Client> = {},
 ): ConnectLayer<Client> {
-  const { version = 2, crc32c = false } = options
+  const { crc32c = false } = options
+  const version = proxyVersion(options.version)
   const given = options.tlvs ?? []
   // A list may be an iterator that gives its fields only once.
   const tlvs = typeof given === 'function' ? given : constant([...given])

@@ -295,6 +295,14 @@ describe('a version 2 header', () => {
     expect(serializeProxyHeader({ addresses: { source: unix, destination: four } })).toEqual(header('2100'))
   })
 
+  it('is not written from words that mean nothing', () => {
+    for (const fields of [{ version: 3 }, { command: 'locla' }, { transport: 'tcp' }]) {
+      expect(() => serializeProxyHeader(fields as never)).toThrow(
+        expect.objectContaining({ code: 'OPTION_INVALID' }),
+      )
+    }
+  })
+
   it('is not written from what does not fit', () => {
     const write = (tlvs: Tlv[], path = '/a') => {
       const unix = new UnixAddress(path)
