@@ -28,7 +28,7 @@ import { isSluiceError } from 'sluice'
 if (isSluiceError(error, 'CONNECT_REFUSED')) startBackend()
 \`\`\`
 
-A log line has the code in \`error.code\`, and the chain of causes below it.
+A log line has the code in \`code\`; the causes are in \`cause\`, or in \`error\` with the rest of it.
 
 - **Side** is who caused it: \`downstream\` the client, \`upstream\` the backend, \`internal\` Sluice, its configuration, or the
   machine that it runs on.

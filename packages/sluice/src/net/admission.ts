@@ -1,6 +1,7 @@
 // How many connections are served at once, how many wait for a place, and how many have been refused.
-import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { type Duration, timeLimit, wholeNumber } from '../core/index.ts'
+import { type DescriptorBudget, descriptorsForConnections } from './descriptors.ts'
 
 export interface AdmissionLimits {
   /** Connections served at once. */
@@ -9,7 +10,13 @@ export interface AdmissionLimits {
   readonly maxWaiting: number
   /** Milliseconds that a connection is held before it is refused. */
   readonly waitTimeout: number
+  /** Whether it also keeps to the descriptors that all listeners of the process share. */
+  readonly sharing: boolean
 }
+
+/** Descriptors of a connection that is served: the client's and the backend's. */
+const SERVING_COST = 2
+const WAITING_COST = 1
 
 /**
  * Decides for each accepted socket: serve it now, hold it unread, or refuse it. Those that are held are served in
@@ -17,14 +24,22 @@ export interface AdmissionLimits {
  */
 export class Admission {
   readonly #limits: AdmissionLimits
+  readonly #budget: DescriptorBudget
   readonly #serve: (socket: Socket) => void
   readonly #refuse: (socket: Socket) => void
   readonly #waiting = new Map<Socket, NodeJS.Timeout>()
+  readonly #fill = (): void => this.#serveWaiting()
   #serving = 0
   #paused: NodeJS.Timeout | undefined
 
-  constructor(limits: AdmissionLimits, serve: (socket: Socket) => void, refuse: (socket: Socket) => void) {
+  constructor(
+    limits: AdmissionLimits,
+    budget: DescriptorBudget,
+    serve: (socket: Socket) => void,
+    refuse: (socket: Socket) => void,
+  ) {
     this.#limits = limits
+    this.#budget = budget
     this.#serve = serve
     this.#refuse = refuse
   }
@@ -39,27 +54,22 @@ export class Admission {
 
   /** Takes a socket that was just accepted. */
   admit(socket: Socket): void {
-    if (this.#hasPlace()) {
-      this.#serving += 1
-      this.#serve(socket)
-    } else if (this.#waiting.size < this.#limits.maxWaiting) {
-      const timer = setTimeout(() => this.#giveUp(socket), this.#limits.waitTimeout)
-      this.#waiting.set(socket, timer)
-      socket.once('close', () => this.#leave(socket))
-    } else this.#refuse(socket)
+    if (this.#hasPlace() && this.#affords(SERVING_COST)) this.#begin(socket)
+    else if (this.#waiting.size < this.#limits.maxWaiting && this.#affords(WAITING_COST)) this.#hold(socket)
+    else this.#refuse(socket)
   }
 
   /** One that was served is gone: its place goes to the first that waits. */
   release(): void {
     this.#serving -= 1
-    this.#fill()
+    this.#budget.give(SERVING_COST)
   }
 
   /** Serves nobody new for a while: the machine is out of file descriptors or memory, and needs to let go of some. */
   pause(milliseconds: number): void {
     this.#paused ??= setTimeout(() => {
       this.#paused = undefined
-      this.#fill()
+      this.#serveWaiting()
     }, milliseconds)
   }
 
@@ -74,12 +84,31 @@ export class Admission {
     return this.#paused === undefined && this.#serving < this.#limits.maxConnections
   }
 
-  #fill(): void {
+  #affords(descriptors: number): boolean {
+    return !this.#limits.sharing || this.#budget.has(descriptors)
+  }
+
+  #begin(socket: Socket): void {
+    this.#serving += 1
+    this.#budget.take(SERVING_COST)
+    this.#serve(socket)
+  }
+
+  #hold(socket: Socket): void {
+    const timer = setTimeout(() => this.#giveUp(socket), this.#limits.waitTimeout)
+    this.#waiting.set(socket, timer)
+    this.#budget.take(WAITING_COST)
+    this.#budget.await(this.#fill)
+    socket.once('close', () => this.#leave(socket))
+  }
+
+  #serveWaiting(): void {
     for (const socket of this.#waiting.keys()) {
-      if (!this.#hasPlace()) return
-      this.#leave(socket)
-      this.#serving += 1
-      this.#serve(socket)
+      // It brings with it the descriptor that it has.
+      if (!this.#hasPlace() || !this.#affords(SERVING_COST - WAITING_COST)) return
+      this.#forget(socket)
+      this.#budget.take(-WAITING_COST)
+      this.#begin(socket)
     }
   }
 
@@ -89,41 +118,47 @@ export class Admission {
   }
 
   #leave(socket: Socket): void {
+    if (!this.#waiting.has(socket)) return
+    this.#forget(socket)
+    this.#budget.give(WAITING_COST)
+  }
+
+  #forget(socket: Socket): void {
     clearTimeout(this.#waiting.get(socket))
     this.#waiting.delete(socket)
+    if (this.#waiting.size === 0) this.#budget.leave(this.#fill)
   }
 }
 
-/** Descriptors that a program needs besides its connections: the runtime's own, logs, certificates, resolvers. */
-const RESERVED_FILES = 64
-
-/**
- * How many descriptors the limit on open files leaves for connections; undefined where the limit can't be read, as
- * outside of Linux.
- */
-export function descriptorsForConnections(): number | undefined {
-  try {
-    const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
-    return soft === undefined ? undefined : Math.max(3, Number(soft) - RESERVED_FILES)
-  } catch {
-    return undefined
-  }
+/** The options of a listener that say whom it admits. */
+export interface AdmissionOptions {
+  readonly maxConnections?: number
+  readonly maxWaiting?: number
+  readonly waitTimeout?: Duration
 }
 
 /**
  * The limits that are told, and for the others defaults that the descriptors suffice for: a connection that is served
  * takes two (the client's and the backend's), one that waits takes one. To stay within is better than to run out: the
- * runtime then closes new connections without a word to anybody.
+ * runtime then closes new connections without a word to anybody. Whoever says `maxConnections` gets as many.
+ *
+ * @throws {SluiceError} `OPTION_INVALID`, `DURATION_INVALID`
  */
 export function admissionLimits(
-  told: { readonly [Limit in keyof AdmissionLimits]?: number | undefined },
+  told: AdmissionOptions,
   descriptors: number = descriptorsForConnections() ?? Number.POSITIVE_INFINITY,
 ): AdmissionLimits {
-  const maxConnections = told.maxConnections ?? Math.min(16_384, Math.floor(descriptors / 3))
-  const left = Math.max(0, descriptors - 2 * maxConnections)
+  const maxConnections =
+    told.maxConnections === undefined
+      ? Math.min(16_384, Math.floor(descriptors / 3))
+      : wholeNumber('maxConnections', told.maxConnections)
+  const left = Math.max(0, descriptors - SERVING_COST * maxConnections)
   return {
     maxConnections,
-    maxWaiting: told.maxWaiting ?? Math.min(1024, left),
-    waitTimeout: told.waitTimeout ?? 10_000,
+    // None may wait: then those without a place are refused at once.
+    maxWaiting:
+      told.maxWaiting === undefined ? Math.min(1024, left) : wholeNumber('maxWaiting', told.maxWaiting, 0),
+    waitTimeout: timeLimit('waitTimeout', told.waitTimeout ?? '10s'),
+    sharing: told.maxConnections === undefined,
   }
 }

@@ -2,28 +2,46 @@
 import type { Socket } from 'node:net'
 import type { AcceptedConnection } from './connection.ts'
 
-/** Times that it is looked at how the closing goes on, and how far apart, in ms. */
-const CHECKS = 5
+/** How far apart it is looked at how the closing goes on, in ms. */
 const CHECK_INTERVAL = 1000
+/** Checks until one that has everything and goes on sending is cut. */
+const SENDING_CHECKS = 5
+/**
+ * Checks without progress until one that does not take its last bytes is cut. A slow one may take long to make progress
+ * that shows: the kernel asks for more only when a good part of its buffer, some megabytes, has gone out.
+ */
+const STUCK_CHECKS = 30
 
 /**
  * Ends the connection, and reads and drops what the client still sends: to close with something unread would reset it,
- * and a reset takes away what the client has not read yet (RFC 9112, section 9.6). Closes when the client has ended or
- * is quiet for a second; a client that still sends, or has not taken its last bytes, is cut after five seconds.
+ * and a reset takes away what the client has not read yet (RFC 9112, section 9.6).
+ *
+ * What was written goes out for as long as the client takes some of it; one that takes nothing for 30 seconds is reset.
+ * When all is out, it is closed as soon as the client has ended or is quiet for a second; one that goes on sending is
+ * cut after five.
  */
 export function closeInOrder(connection: AcceptedConnection, transport: Socket): Promise<void> {
   const { socket } = connection
   return new Promise(resolve => {
-    let checks = 0
+    let sending = 0
+    let stuck = 0
     let read = transport.bytesRead
+    let taken = bytesTaken(socket, transport)
     const timer = setInterval(() => {
-      checks += 1
       const isQuiet = transport.bytesRead === read
       read = transport.bytesRead
-      if (socket.writableFinished && isQuiet) {
-        socket.destroy()
-        transport.destroy()
-      } else if (checks >= CHECKS) connection.reset()
+      if (socket.writableFinished) {
+        sending += 1
+        if (isQuiet) {
+          socket.destroy()
+          transport.destroy()
+        } else if (sending >= SENDING_CHECKS) connection.reset()
+        return
+      }
+      const before = taken
+      taken = bytesTaken(socket, transport)
+      stuck = taken > before ? 0 : stuck + 1
+      if (stuck >= STUCK_CHECKS) connection.reset()
     }, CHECK_INTERVAL)
     transport.once('close', () => {
       clearInterval(timer)
@@ -32,4 +50,13 @@ export function closeInOrder(connection: AcceptedConnection, transport: Socket):
     socket.end()
     socket.resume()
   })
+}
+
+/**
+ * A number that grows with what the kernel has taken. The public counts move only when a whole chunk is out, and a chunk
+ * may be large; how much of it still waits, Node's own timeout of sockets reads here too. Bun does not say.
+ */
+function bytesTaken(socket: Socket, transport: Socket): number {
+  const { _handle: handle } = transport as { _handle?: { readonly writeQueueSize?: number } | null }
+  return transport.bytesWritten - (handle?.writeQueueSize ?? 0) - socket.writableLength
 }

@@ -252,6 +252,10 @@ describe('connectTcp', () => {
     await closed(socket)
   })
 
+  it('refuses a limit of nothing', () => {
+    expect(() => connectTcp({ timeout: 0 })).toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }))
+  })
+
   it('refuses a limit that is no duration', () => {
     expect(() => connectTcp({ timeout: 'soon' as never })).toThrow(
       expect.objectContaining({ code: 'DURATION_INVALID' }),

@@ -4,9 +4,9 @@ import {
   type Duration,
   type ErrorCode,
   errorCode,
-  milliseconds,
   type Service,
   SluiceError,
+  timeLimit,
 } from '../core/index.ts'
 import type { Endpoint } from './address.ts'
 import type { Connection } from './connection.ts'
@@ -50,10 +50,10 @@ const KEEP_ALIVE_DELAY = 60_000
  *
  * The connector throws `CONNECT_REFUSED`, `CONNECT_TIMEOUT`, `CONNECT_UNREACHABLE`, `CONNECT_NAME` or `CONNECT_FAILED`.
  *
- * @throws {SluiceError} `DURATION_INVALID`
+ * @throws {SluiceError} `DURATION_INVALID`, `OPTION_INVALID`
  */
 export function connectTcp(options: ConnectOptions = {}): Connector<unknown> {
-  const timeout = milliseconds(options.timeout ?? '5s')
+  const timeout = timeLimit('timeout', options.timeout ?? '5s')
 
   return ({ to, signal }) =>
     new Promise((resolve, reject) => {

@@ -4,7 +4,7 @@ import { captureLogs, type LogLine } from '../../test/support/logs.ts'
 import { closeSockets, keep, read, type Seen, startServer, until } from '../../test/support/sockets.ts'
 import { stack } from '../core/index.ts'
 import { IpAddress } from './address.ts'
-import type { Connector } from './connect.ts'
+import type { ConnectLayer, Connector } from './connect.ts'
 import type { Connection } from './connection.ts'
 import { type ForwardOptions, forward } from './forward.ts'
 import { listen } from './listen.ts'
@@ -277,6 +277,31 @@ describe('forward', () => {
     expect(client.error).toBe('ECONNRESET')
     await until(() => lines.length > 0)
     expect(lines[0]).toMatchObject({ reason: 'idle', code: 'RELAY_IDLE' })
+  })
+
+  it('takes several connect layers, in the order in which they write', async () => {
+    const saying =
+      (word: string): ConnectLayer =>
+      next =>
+      async request => {
+        const connected = await next(request)
+        connected.socket.write(word)
+        return connected
+      }
+    const one = await proxy(socket => socket.pipe(socket), { connect: [saying('first '), saying('second ')] })
+    const client = dial(one)
+    client.socket.end('client')
+    await client.over
+    expect(Buffer.concat(client.chunks).toString()).toBe('first second client')
+  })
+
+  it('refuses limits of nothing', () => {
+    for (const options of [{ idleTimeout: 0 }, { halfClosedTimeout: 0 }, { connectTimeout: 0 }]) {
+      const message = expect.stringContaining(Object.keys(options).join())
+      expect(() => forward('127.0.0.1:1', options)).toThrow(
+        expect.objectContaining({ code: 'OPTION_INVALID', message }),
+      )
+    }
   })
 
   it('refuses bad addresses and limits when it is made', () => {

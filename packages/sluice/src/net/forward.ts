@@ -1,25 +1,23 @@
 // The service that ends a TCP stack: connects to a backend and relays.
-import { logger, type Service, SluiceError } from '../core/index.ts'
+import { type Duration, logger, type Service, SluiceError, timeLimit } from '../core/index.ts'
 import type { Endpoint } from './address.ts'
-import {
-  type Connected,
-  type ConnectLayer,
-  type ConnectOptions,
-  type Connector,
-  connectTcp,
-} from './connect.ts'
+import { type Connected, type ConnectLayer, type Connector, connectTcp } from './connect.ts'
 import type { Connection } from './connection.ts'
 import { parseEndpoint } from './parse-address.ts'
 import { type RelayOptions, relay, relayLimits } from './relay.ts'
 
 export interface ForwardOptions<in Needs = unknown> extends RelayOptions {
-  /** A layer over the connector, such as `sendProxyHeader()` or `connectTls()`. */
-  readonly connect?: ConnectLayer<Needs>
+  /**
+   * A layer over the connector, such as `sendProxyHeader()` or `connectTls()`, or several in the order in which they write
+   * to the new connection: `[sendProxyHeader(), connectTls()]` sends the PROXY header in the clear, and then comes TLS.
+   * @default none: TCP or a unix socket as it is
+   */
+  readonly connect?: ConnectLayer<Needs> | readonly ConnectLayer<Needs>[]
   /**
    * How long connecting may take.
    * @default '5s'
    */
-  readonly connectTimeout?: NonNullable<ConnectOptions['timeout']>
+  readonly connectTimeout?: Duration
 }
 
 const log = logger('forward')
@@ -32,17 +30,20 @@ const log = logger('forward')
  * before the backend was connected.
  *
  * @param to an address such as `127.0.0.1:8080`, `unix:/run/app.sock`, `backend:80`, or a port of this machine
- * @throws {SluiceError} `ADDRESS_INVALID`, `DURATION_INVALID`
+ * @example
+ * ```ts
+ * forward('backend.example:443', { connect: [sendProxyHeader(), connectTls()] })
+ * ```
+ * @throws {SluiceError} `ADDRESS_INVALID`, `DURATION_INVALID`, `OPTION_INVALID`
  */
 export function forward<C extends Connection = Connection>(
   to: Endpoint | string | number,
   options: ForwardOptions<C> = {},
 ): Service<C> {
   const endpoint = typeof to === 'object' ? to : parseEndpoint(to, 'connect')
-  const tcp: Connector<C> = connectTcp(
-    options.connectTimeout === undefined ? {} : { timeout: options.connectTimeout },
-  )
-  const connect = options.connect === undefined ? tcp : options.connect(tcp)
+  const timeout = timeLimit('connectTimeout', options.connectTimeout ?? '5s')
+  let connect: Connector<C> = connectTcp({ timeout })
+  for (const layer of [options.connect ?? []].flat()) connect = layer(connect)
   const limits = relayLimits(options)
 
   return async function forward(client) {

@@ -17,7 +17,10 @@ export interface ListenOptions {
   readonly reusePort?: boolean
   /**
    * Connections served at once. Past it, new ones are held unread until a place is free.
-   * @default 16384, or what the limit on open files leaves room for if that is less, at two a connection
+   *
+   * What is told is kept to, and should be within the limit on open files (two for a connection, all listeners together).
+   * @default 16384, or what the limit on open files leaves room for if that is less, at two a connection. All listeners
+   *   of the process share that room, so that together they don't run out of files
    */
   readonly maxConnections?: number
   /**

@@ -1,12 +1,21 @@
 // Accepts connections and gives each to a service.
 import { setMaxListeners } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
-import { type Duration, errorCode, logger, milliseconds, type Service, type Shutdown } from '../core/index.ts'
+import {
+  type Duration,
+  errorCode,
+  logger,
+  milliseconds,
+  type Service,
+  type Shutdown,
+  wholeNumber,
+} from '../core/index.ts'
 import { type Address, type Endpoint, UnixAddress } from './address.ts'
-import { Admission, admissionLimits, descriptorsForConnections } from './admission.ts'
+import { Admission, admissionLimits } from './admission.ts'
 import { bind } from './bind.ts'
 import { closeInOrder } from './close-in-order.ts'
 import { AcceptedConnection, type Connection } from './connection.ts'
+import { descriptorsForConnections, sharedBudget } from './descriptors.ts'
 import { ipAddress, localAddress, peerAddress } from './ip.ts'
 import type { Listener, ListenerCounts, ListenOptions } from './listen-options.ts'
 import { parseEndpoint } from './parse-address.ts'
@@ -25,11 +34,15 @@ let lastId = 0
 
 /**
  * Listens on an address and gives each connection to a service, whose promise covers the connection's life: when it
- * settles, the connection is closed. What it throws is logged once, with the connection's id and the error's code.
+ * settles, the connection is closed. What it throws is logged once, with the connection's id and the error's code, and
+ * the connection is reset.
+ *
+ * Closing in order means that the client gets all that was written, however slowly it reads: only one that takes nothing
+ * for 30 seconds is reset. What it still sends is read and dropped, for five seconds at most after the last byte is out.
  *
  * @param address `127.0.0.1:8080`, `[::1]:443`, `:8080` (all addresses), `8080` (this machine only), `unix:/path`
  * @throws {SluiceError} `ADDRESS_INVALID`, `LISTEN_ADDRESS_IN_USE`, `LISTEN_ADDRESS_UNAVAILABLE`, `LISTEN_PERMISSION`,
- *   `LISTEN_FAILED`, `DURATION_INVALID`
+ *   `LISTEN_FAILED`, `DURATION_INVALID`, `OPTION_INVALID`
  */
 export async function listen(
   address: Endpoint | string | number,
@@ -48,6 +61,7 @@ class SocketListener implements Listener {
   readonly #service: Service<Connection>
   readonly #server: Server
   readonly #admission: Admission
+  readonly #backlog: number
   readonly #connections = new Set<AcceptedConnection>()
   readonly #draining = new AbortController()
   readonly #aborted = new AbortController()
@@ -65,12 +79,10 @@ class SocketListener implements Listener {
     this.#endpoint = endpoint
     this.#options = options
     this.#service = service
+    this.#backlog = wholeNumber('backlog', options.backlog ?? 1024)
     this.#admission = new Admission(
-      admissionLimits({
-        maxConnections: options.maxConnections,
-        maxWaiting: options.maxWaiting,
-        waitTimeout: milliseconds(options.waitTimeout ?? '10s'),
-      }),
+      admissionLimits(options),
+      sharedBudget(),
       socket => void this.#serve(socket),
       socket => this.#refuse(socket),
     )
@@ -89,7 +101,7 @@ class SocketListener implements Listener {
 
   async bind(): Promise<void> {
     await bind(this.#server, this.#endpoint, {
-      backlog: this.#options.backlog ?? 1024,
+      backlog: this.#backlog,
       reusePort: this.#options.reusePort ?? false,
     })
     this.#address = this.#endpoint.family === 'unix' ? this.#endpoint : boundAddress(this.#server)

@@ -185,6 +185,13 @@ describe('readHead', () => {
     await expect(promise).rejects.toMatchObject({ code: 'PEEK_LIMIT' })
   })
 
+  it('takes a limit that is no number for none at all, and gives up', async () => {
+    const { connection, peer } = await pair('tcp')
+    const promise = readHead(connection.socket, { ...limits, limit: Number.NaN }, line)
+    peer.write('x')
+    await expect(promise).rejects.toMatchObject({ code: 'PEEK_LIMIT' })
+  })
+
   it('passes on what the parser throws, and takes its listeners and timer away', async () => {
     const { connection, peer } = await pair('tcp')
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })

@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import { SluiceError } from '../core/index.ts'
 
+/** Plain numbers, as it is read for each connection: `milliseconds()` and `bytes()` make them from what people write. */
 export interface ReadHeadOptions {
   /** Milliseconds until it is given up. */
   readonly timeout: number
@@ -56,7 +57,7 @@ export function readHead<T>(
           stop()
           if (head.consumed < length) socket.unshift(store.subarray(head.consumed, length))
           resolve(head.value)
-        } else if (length >= options.limit) {
+        } else if (!(length < options.limit)) {
           fail(
             new SluiceError(
               'PEEK_LIMIT',

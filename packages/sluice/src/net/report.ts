@@ -14,11 +14,20 @@ export function report(log: Logger, connection: Connection, error: unknown): voi
       connection: connection.id,
       peer: connection.peer,
       address: connection.local,
-      code: errorCode(error),
-      error,
+      ...described(error),
     },
     error instanceof Error ? error.message : 'a service threw something that is not an error',
   )
+}
+
+/** The message of the line is that of the error: what is told beside it is told once. */
+function described(error: unknown): object {
+  const code = errorCode(error)
+  if (isSluiceError(error)) {
+    return { code, side: error.side, ...(error.cause !== undefined && { cause: error.cause }) }
+  }
+  // What nobody foresaw is told in full, with its stack.
+  return LOST.has(code) ? { code } : { code, error }
 }
 
 /** What the platform says when a peer goes away. */
