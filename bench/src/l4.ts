@@ -1,7 +1,7 @@
 // TLS in, TCP with a PROXY header out: Sluice and its peers side by side.
 import { availableParallelism } from 'node:os'
 import { startClient } from './load.ts'
-import { type Machine, machine } from './machine.ts'
+import { keepAwake, type Machine, machine } from './machine.ts'
 import type { Options } from './options.ts'
 import { startOrigin } from './origin.ts'
 import { stopAll } from './processes.ts'
@@ -32,6 +32,9 @@ export async function l4(options: Options): Promise<boolean> {
     note('one core only: proxy, client and origin share it, and the figures are not comparable')
   const [proxyCore, loadCore] = cores === 1 ? [0, 0] : [0, 1]
 
+  const letSleep = keepAwake()
+  if (letSleep === undefined)
+    note('idle cores may halt (only root can prevent it): expect the figures to spread')
   const workspace = createWorkspace()
   const interrupt = (): void => {
     stopAll().then(() => {
@@ -87,6 +90,7 @@ export async function l4(options: Options): Promise<boolean> {
     return verdicts.every(verdict => verdict.pass !== false)
   } finally {
     await stopAll()
+    letSleep?.()
     workspace.remove()
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)
