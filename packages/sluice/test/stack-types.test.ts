@@ -13,7 +13,9 @@ const source = (folder: string) => JSON.stringify(join(root, 'packages/sluice/sr
 
 const PRELUDE = `
 import { type Layer, type Service, stack } from ${source('core')}
-import type { Connection } from ${source('net')}
+import { type Connection, type ConnectLayer, forward as forwardTo } from ${source('net')}
+import { sendProxyHeader } from ${source('proxy-protocol')}
+import { connectTls } from ${source('tls')}
 
 interface Secure extends Connection { tls: { readonly serverName: string } }
 interface Proxied extends Connection { proxied: { readonly source: string } }
@@ -21,6 +23,7 @@ declare function acceptTls(): Layer<Connection, Secure>
 declare function acceptProxyHeader(): Layer<Connection, Proxied>
 declare function requireClientCertificate(): Layer<Secure>
 declare function forward(): Service<Connection>
+declare function announce(): ConnectLayer<Secure>
 `
 
 /** Each is a program after the prelude, and what the compiler must say about it; nothing if it must compile. */
@@ -60,6 +63,17 @@ const PROGRAMS: Readonly<Record<string, { code: string; says?: readonly string[]
   'a stack used where less is given': {
     code: `const service: Service<Connection> = stack<Secure>().layer(requireClientCertificate()).service(forward())`,
     says: ["Property 'tls' is missing in type 'Connection' but required in type 'Secure'"],
+  },
+  'a connect layer that reads what no layer provided': {
+    code: `stack<Connection>().service(forwardTo('1', { connect: [announce(), connectTls()] }))`,
+    says: ["Property 'tls' is missing in type 'Connection' but required in type 'Secure'"],
+  },
+  'connect layers, one or several': {
+    code: `export const one: Service<Connection> = stack<Connection>().service(forwardTo('1', { connect: connectTls() }))
+    export const two: Service<Connection> = stack<Connection>()
+      .layer(acceptTls())
+      .service(forwardTo('1', { connect: [announce(), connectTls()] }))
+    export const three = forwardTo('1', { connect: [sendProxyHeader(), connectTls()] }) satisfies Service<Connection>`,
   },
   'the property on the input of a stack': {
     code: 'export const service: Service<Secure> = stack<Secure>().layer(requireClientCertificate()).service(forward())',

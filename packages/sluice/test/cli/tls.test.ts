@@ -371,3 +371,15 @@ describe('the banner', () => {
     expect(await attempt(port)).toBe('connected')
   })
 })
+
+describe('sluice tls with a directive that makes no sense', () => {
+  it('warns of it once, in the format of all lines, and serves', async () => {
+    const running = await sluice(['--to', '1'], { env: { SLUICE_LOG: 'loud,tls=verbose,info' } })
+    const warnings = running.lines.filter(({ target }) => target === 'log')
+    expect(warnings.map(({ level, msg }) => [level, msg.split(' is left out')[0]])).toEqual([
+      ['warn', 'log directive "loud"'],
+      ['warn', 'log directive "tls=verbose"'],
+    ])
+    expect(running.otherOutput).toEqual([])
+  })
+})
