@@ -29,7 +29,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   readonly #stream: ServerHttp2Stream
   readonly #connection: C
   readonly #limits: HttpLimits
-  readonly #onClosed: () => void
+  readonly #onClosed: (exchange: Http2Exchange<C>) => void
   #request: ReceivedRequest<C> | undefined
   #incoming: Http2IncomingBody | undefined
   #source: BodySource | undefined
@@ -38,18 +38,24 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   #left: number | undefined
   #waiting = false
   #over = false
+  #closed = false
   /** The answer is complete, and what still comes of the request is thrown away. */
   #discarding = false
   deadline: number = Number.POSITIVE_INFINITY
 
-  constructor(stream: ServerHttp2Stream, connection: C, limits: HttpLimits, onClose: () => void) {
+  constructor(
+    stream: ServerHttp2Stream,
+    connection: C,
+    limits: HttpLimits,
+    onClose: (exchange: Http2Exchange<C>) => void,
+  ) {
     this.#stream = stream
     this.#onClosed = onClose
     this.#connection = connection
     this.#limits = limits
     // What went wrong is seen by 'close', which always follows.
     stream.on('error', ignore)
-    stream.on('close', () => this.#onClose())
+    stream.on('close', () => this.close())
   }
 
   /** Reads the request and asks the service. */
@@ -263,7 +269,10 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
     }
   }
 
-  #onClose(): void {
+  /** The stream is closed, or its session. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
     sweep.delete(this)
     const complete = this.#over
     this.#over = true
@@ -272,7 +281,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
       this.#request?.abort()
       this.#cancelSource()
     }
-    this.#onClosed()
+    this.#onClosed(this)
   }
 
   /** Ends the stream so that the client can't take what it got for the whole. */

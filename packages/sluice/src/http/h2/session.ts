@@ -34,7 +34,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
   readonly #limits: HttpLimits
   readonly #done = Promise.withResolvers<void>()
   #session: ServerHttp2Session | undefined
-  #streams = 0
+  readonly #exchanges = new Set<Http2Exchange<C>>()
   #draining = false
   deadline: number
 
@@ -93,7 +93,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
 
   /** The client will ask for nothing more; what it has asked for is answered. */
   #onEnd(): void {
-    if (this.#streams === 0) this.#connection.socket.destroySoon()
+    if (this.#exchanges.size === 0) this.#connection.socket.destroySoon()
     else this.drain()
   }
 
@@ -103,7 +103,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
     const session = this.#session
     if (session === undefined || session.closed) return
     session.close()
-    if (this.#streams === 0) this.deadline = sweep.now + LINGER
+    if (this.#exchanges.size === 0) this.deadline = sweep.now + LINGER
   }
 
   /** Nothing was asked for too long, or the client does not close a session that is over. */
@@ -114,15 +114,15 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
   }
 
   #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
-    this.#streams++
     this.deadline = Number.POSITIVE_INFINITY
-    const exchange = new Http2Exchange(stream, this.#connection, this.#limits, this.#onStreamClose)
+    const exchange = new Http2Exchange(stream, this.#connection, this.#limits, this.#onExchangeClose)
+    this.#exchanges.add(exchange)
     exchange.begin(raw, flags, this.#scheme, this.#service)
   }
 
-  readonly #onStreamClose = (): void => {
-    this.#streams--
-    if (this.#streams > 0) return
+  readonly #onExchangeClose = (exchange: Http2Exchange<C>): void => {
+    this.#exchanges.delete(exchange)
+    if (this.#exchanges.size > 0) return
     this.deadline = sweep.now + (this.#draining ? LINGER : this.#limits.keepAliveTimeout)
   }
 
@@ -138,6 +138,8 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
 
   #onClose(): void {
     sweep.delete(this)
+    // Streams are closed with their session, but Bun 1.4 does not say so when the connection broke.
+    for (const exchange of this.#exchanges) exchange.close()
     this.#done.resolve()
   }
 }
