@@ -20,6 +20,17 @@ export const bunGaps: readonly BunGap[] = [
     reason: 'Bun 1.4 gives no code for a name that does not resolve; it is LISTEN_FAILED there',
   },
   {
+    file: 'src/net/listen.test.ts',
+    test: 'listen > gives a slow client all that was written, however long it takes',
+    reason:
+      'Bun 1.4 does not tell how much of what was written has gone out; it is reset after 30 seconds there',
+  },
+  {
+    file: 'src/net/listen.test.ts',
+    test: 'listen > lets as many wait in the kernel as its backlog says',
+    reason: 'Bun 1.4 listens with a backlog of its own',
+  },
+  {
     file: connect,
     test: 'connectTcp > sets TCP_NODELAY and keep-alive on the socket of the system',
     reason: 'the test watches the handle below a Node socket, which sockets of Bun 1.4 do not have',

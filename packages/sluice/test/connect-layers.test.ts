@@ -1,4 +1,5 @@
 // Several layers over one connector: what they write is in the order of the list.
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import { stack } from '../src/core/index.ts'
@@ -36,6 +37,8 @@ it('forward sends a PROXY header in the clear, and then comes TLS', async () => 
   listeners.push(backend, proxy)
   const client = keep(connect(Number(String(proxy.address).split(':')[1]), '127.0.0.1'))
   const seen = read(client)
+  await once(client, 'connect')
+  const { localPort } = client
   await seen.over
-  expect(Buffer.concat(seen.chunks).toString()).toBe(`127.0.0.1:${client.localPort} by TLSv1.3`)
+  expect(Buffer.concat(seen.chunks).toString()).toBe(`127.0.0.1:${localPort} by TLSv1.3`)
 })

@@ -54,7 +54,8 @@ export function closeInOrder(connection: AcceptedConnection, transport: Socket):
 
 /**
  * A number that grows with what the kernel has taken. The public counts move only when a whole chunk is out, and a chunk
- * may be large; how much of it still waits, Node's own timeout of sockets reads here too. Bun does not say.
+ * may be large; how much of it still waits, Node's own timeout of sockets reads here too. Bun does not say: there, the
+ * last bytes have to go out within the time that one may be stuck.
  */
 function bytesTaken(socket: Socket, transport: Socket): number {
   const { _handle: handle } = transport as { _handle?: { readonly writeQueueSize?: number } | null }
