@@ -10,6 +10,14 @@ export interface Swept {
 
 const STEP = 500
 
+/** The slowest a body may come, in bytes a millisecond, once its time limit has been used up (240 bytes a second). */
+const SLOWEST = 0.24
+
+/** The deadline of a body after some of it came: each byte brings the time that it may take, up to the whole limit. */
+export function bodyDeadline(deadline: number, count: number, timeout: number): number {
+  return Math.min(sweep.now + timeout, Math.max(deadline, sweep.now) + count / SLOWEST)
+}
+
 class Sweep {
   readonly #swept = new Set<Swept>()
   #timer: NodeJS.Timeout | undefined

@@ -269,6 +269,26 @@ describe('an HTTP/1.1 connection', () => {
     await client.send(`world${GET('/', CLOSE)}`).over()
     expect(read).toBe('helloworld')
     expect(client.statuses).toEqual([200, 200])
+
+    // The last request of a connection is read to its end as well.
+    read = ''
+    const last = await RawClient.connect(port)
+    await last
+      .send(`POST / HTTP/1.1\r\nHost: a\r\n${CLOSE}Content-Length: 10\r\n\r\nhello`)
+      .until(() => last.received.endsWith('early'))
+    await last.send('world').over()
+    expect(read).toBe('helloworld')
+    expect(last).toMatchObject({ ended: true, failed: undefined })
+  })
+
+  it('cuts an answer that is made from a body that breaks off, and logs it once', async () => {
+    const { port } = await startHttp(request => respond(request.body))
+    const client = await RawClient.connect(port)
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')
+    await client.until(() => client.received.includes('hello'))
+    await client.send('zz\r\n').over()
+    expect(client.failed).toBe('ECONNRESET')
+    expect(logs.map(line => line.code)).toEqual(['HTTP_CHUNK_MALFORMED'])
   })
 
   it('pauses the client when the service does not read, and the service when the client does not', async () => {

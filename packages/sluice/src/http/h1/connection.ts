@@ -1,48 +1,35 @@
-// One HTTP/1.1 connection of a server (RFC 9112): reads requests one after the other, asks the service, writes the
-// answers in order. What follows a request waits unread until that request has been answered.
+// One HTTP/1.1 connection of a server (RFC 9112): reads requests one after the other and has them answered in order.
+// What follows a request waits unread until that request has been answered.
 import type { Socket } from 'node:net'
 import { type Service, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
 import type { Drainable } from '../active.ts'
-import { Body } from '../body.ts'
-import { PIECE } from '../body-streams.ts'
-import { failureAnswer, logFailure } from '../failure.ts'
+import { logFailure } from '../failure.ts'
 import type { HttpLimits } from '../limits.ts'
-import { discardBody, isPromise } from '../outgoing.ts'
-import { type HttpRequest, ReceivedRequest } from '../request.ts'
+import type { HttpRequest } from '../request.ts'
 import type { HttpResponse } from '../response.ts'
-import { type Swept, sweep } from '../sweep.ts'
+import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
 import type { BodyLimits } from './body-decoder.ts'
-import { IncomingBody } from './incoming-body.ts'
-import { OutgoingBody, type OutgoingOwner } from './outgoing-body.ts'
+import { type ExchangeOwner, Http1Exchange, writeRefusal } from './exchange.ts'
 import { type RequestHead, RequestHeadParser } from './request-head.ts'
-import { responseHead } from './response-head.ts'
 
 /** Between requests, or inside a head. */
 const HEAD = 0
-/** The head is complete, the body is not. */
-const BODY = 1
-/** The request is complete, the answer is not. */
-const ANSWER = 2
+/** A request was asked: its body is still to come, or its answer is not complete. */
+const EXCHANGE = 1
 /** The answer is complete, but the client has not taken enough of it yet. */
-const TAKING = 3
+const TAKING = 2
 /** Nothing more will be read or written; the client gets time to read what was written. */
-const CLOSING = 4
-const CLOSED = 5
-
-/** Bytes of a body that nobody wanted that are thrown away to keep the connection. */
-const WASTE_LIMIT = 256 * 1024
+const CLOSING = 3
+const CLOSED = 4
 
 /** After the last byte was written: how long, and for how many bytes, the client is listened to before it is closed. */
 const LINGER = 5000
 const LINGER_BYTES = 1024 * 1024
 
-/** The slowest a body may come, in bytes a millisecond, once `bodyTimeout` has been used up (240 bytes a second). */
-const SLOWEST = 0.24
-
 const NOTHING = Buffer.alloc(0)
 
-export class Http1Connection<C extends Connection> implements Swept, Drainable, OutgoingOwner {
+export class Http1Connection<C extends Connection> implements Swept, Drainable, ExchangeOwner {
   readonly #connection: C
   readonly #socket: Socket
   readonly #service: Service<HttpRequest<C>, HttpResponse>
@@ -62,19 +49,9 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   #advancing = false
   #paused = false
   #lingered = 0
-
-  #head: RequestHead | undefined
-  #request: ReceivedRequest<C> | undefined
-  #incoming: IncomingBody | undefined
-  #outgoing: OutgoingBody | undefined
-  /** The head of the answer has been written, and then all of it. */
-  #answering = false
-  #answered = false
-  #continued = false
-  /** Whether another request can follow the answer that is being written. */
-  #keepAlive = false
-  /** Why the request can't be completed; the answer to it is the last. */
-  #broken: SluiceError | undefined
+  #exchange: Http1Exchange<C> | undefined
+  /** Whether another request can follow the one that was answered. */
+  #keepAlive = true
 
   deadline: number
 
@@ -112,34 +89,65 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     return this.#done.promise
   }
 
+  get last(): boolean {
+    return this.#draining || this.#ended
+  }
+
+  get unread(): boolean {
+    return this.#at < this.#input.length
+  }
+
   drain(): void {
     this.#draining = true
-    if (this.#state === HEAD && !this.#parser.begun && this.#at === this.#input.length) this.#close()
+    if (this.#state === HEAD && !this.#parser.begun && !this.unread) this.#close()
   }
 
   /** A limit in time has passed: which one, the state tells. */
   expire(): void {
     this.deadline = Number.POSITIVE_INFINITY
-    if (this.#state === HEAD) {
-      if (this.#parser.begun) {
-        this.#refuse(
-          new SluiceError('HTTP_HEAD_TIMEOUT', `the head did not come within ${this.#limits.headTimeout} ms`),
-        )
-      } else {
-        this.#close()
-      }
+    const { headTimeout, writeTimeout } = this.#limits
+    if (this.#state === HEAD && this.#parser.begun) {
+      this.#refuse(new SluiceError('HTTP_HEAD_TIMEOUT', `the head did not come within ${headTimeout} ms`))
+    } else if (this.#state === HEAD) {
+      this.#close()
     } else if (this.#state === CLOSING) {
       this.#socket.destroy()
-    } else if (this.#state === TAKING || this.#outgoing?.waiting === true) {
-      this.#cut(
-        new SluiceError(
-          'HTTP_WRITE_TIMEOUT',
-          `the client took nothing of the answer for ${this.#limits.writeTimeout} ms`,
-        ),
-      )
-    } else if (this.#state === BODY) {
+    } else if (this.#state === TAKING || this.#exchange?.waiting === true) {
+      const what = `the client took nothing of the answer for ${writeTimeout} ms`
+      this.cut(new SluiceError('HTTP_WRITE_TIMEOUT', what))
+    } else if (this.#exchange?.receiving === true) {
       this.#breakBody(new SluiceError('HTTP_BODY_TIMEOUT', 'the body of the request came too slowly'))
     }
+  }
+
+  /** Sets the deadline for what is being waited for from here on, and goes on. */
+  waitsAnew(): void {
+    this.#watch()
+    this.#advance()
+  }
+
+  answered(keepAlive: boolean): void {
+    this.#keepAlive = keepAlive
+    const exchange = this.#exchange
+    if (exchange?.receiving !== true) {
+      this.#next()
+    } else if (exchange.reading) {
+      this.#watch()
+    } else if (keepAlive) {
+      exchange.discard()
+      this.#watch()
+    } else {
+      this.#close()
+    }
+    this.#advance()
+  }
+
+  /** Ends at once, so that the client can't take what it got for the whole. */
+  cut(error: unknown, logged: boolean = false): void {
+    if (this.#state >= CLOSING) return
+    if (!logged) logFailure(this.#connection.id, error, 'an answer was cut')
+    this.#exchange?.close()
+    this.#connection.reset()
   }
 
   #onData(chunk: Buffer): void {
@@ -148,44 +156,32 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
       if (this.#lingered > LINGER_BYTES) this.#socket.pause()
       return
     }
-    const left = this.#input.length - this.#at
     // Only what was on its way while the socket was being paused finds something waiting.
-    this.#input = left === 0 ? chunk : Buffer.concat([this.#input.subarray(this.#at), chunk])
+    this.#input = this.unread ? Buffer.concat([this.#input.subarray(this.#at), chunk]) : chunk
     this.#at = 0
     this.#advance()
   }
 
   #onEnd(): void {
     this.#ended = true
-    // An answer can still be written, but clients that end their side have mostly gone.
-    if (this.#state === ANSWER) this.#request?.abort()
+    if (this.#exchange?.receiving === false) this.#exchange.abort()
     this.#advance()
   }
 
   #onDrain(): void {
     if (this.#state === TAKING) this.#next()
-    else this.#outgoing?.drained()
-    if (this.#outgoing?.waiting === false) this.#watch()
-    this.#advance()
+    else this.#exchange?.drained()
+    this.waitsAnew()
   }
 
   #onClose(): void {
     if (this.#state === CLOSED) return
-    const finished = this.#state === CLOSING
     this.#state = CLOSED
     sweep.delete(this)
     this.#input = NOTHING
     this.#at = 0
-    if (!finished) {
-      this.#incoming?.fail(
-        new SluiceError(
-          'HTTP_BODY_INCOMPLETE',
-          'the client closed the connection before the body was complete',
-        ),
-      )
-      this.#request?.abort()
-    }
-    this.#outgoing?.cancel()
+    this.#exchange?.close()
+    this.#exchange = undefined
     this.#done.resolve()
   }
 
@@ -200,7 +196,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     }
     this.#advancing = false
     if (this.#state >= CLOSING) return
-    if (this.#at < this.#input.length) {
+    if (this.unread) {
       if (!this.#paused) this.#socket.pause()
       this.#paused = true
     } else {
@@ -224,218 +220,63 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
       this.#begin(this.#parser.take())
       return true
     }
-    const incoming = this.#incoming
-    if (this.#state !== BODY || incoming === undefined || !incoming.wanted) return false
+    const exchange = this.#exchange
+    if (exchange === undefined || !exchange.wanted) return false
     const before = this.#at
-    const end = incoming.push(input, before)
+    const end = exchange.receive(input, before)
     // Who reads the body may have ended the answer, and with it the connection.
-    if (this.#state !== BODY) return false
+    if (this.#state !== EXCHANGE) return false
     this.#at = end
     this.#progress(end - before)
-    if (incoming.done) this.#bodyDone()
-    else if (this.#answered && incoming.waste > WASTE_LIMIT) this.#close()
+    if (!exchange.receiving && exchange.answered) this.#next()
+    else if (exchange.wasteful) this.#close()
     return true
   }
 
-  /** A head is complete: asks the service. */
+  /** A head is complete. */
   #begin(head: RequestHead): void {
-    this.#head = head
-    this.#answering = false
-    this.#answered = false
-    this.#continued = false
+    const exchange = new Http1Exchange(this, this.#connection, this.#scheme, head, this.#bodyLimits)
+    this.#exchange = exchange
+    this.#state = EXCHANGE
     this.deadline = Number.POSITIVE_INFINITY
-    let body = Body.empty
-    if (head.bodyLength === 0) {
-      this.#state = ANSWER
-    } else {
-      const incoming = new IncomingBody(head.bodyLength, this.#bodyLimits, first => this.#onWanted(first))
-      this.#incoming = incoming
-      this.#state = BODY
-      body = Body.of(incoming, head.bodyLength < 0 ? undefined : head.bodyLength)
-    }
-    const request = new ReceivedRequest(
-      head.method,
-      head.target,
-      head.version,
-      this.#scheme,
-      head.authority,
-      head.headers,
-      body,
-      this.#connection,
-    )
-    this.#request = request
-    try {
-      const answer = this.#service(request)
-      if (isPromise(answer)) answer.then(this.#onAnswer, this.#onFailure)
-      else this.#answer(answer)
-    } catch (error) {
-      this.#onFailure(error)
-    }
+    exchange.ask(this.#service)
   }
 
-  /** The service wants bytes of the body. */
-  #onWanted(first: boolean): void {
-    if (this.#state !== BODY) return
-    if (first && !this.#answering) this.#sendContinue()
-    this.#watch()
-    this.#advance()
-  }
-
-  /** Tells a client that waits for it to send its body, unless the body has begun to come by itself. */
-  #sendContinue(): void {
-    if (this.#head?.expectsContinue !== true || this.#continued) return
-    this.#continued = true
-    if (this.#at === this.#input.length) this.#socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
-  }
-
-  /** Bytes of the body came: each brings the deadline the time that it may take at the slowest. */
-  #progress(count: number): void {
-    if (this.#outgoing?.waiting === true) return
-    if (this.#incoming?.wanted !== true) {
-      this.#watch()
-      return
-    }
-    const latest = sweep.now + this.#limits.bodyTimeout
-    this.deadline = Math.min(latest, Math.max(this.deadline, sweep.now) + count / SLOWEST)
-  }
-
-  /** Sets the deadline for what is being waited for from here on. */
-  #watch(): void {
-    if (this.#outgoing?.waiting === true) {
-      this.deadline = sweep.now + this.#limits.writeTimeout
-    } else if (this.#state === BODY && (this.#answered || this.#incoming?.wanted === true)) {
-      this.deadline = sweep.now + this.#limits.bodyTimeout
-    } else if (this.#state === BODY || this.#state === ANSWER) {
-      this.deadline = Number.POSITIVE_INFINITY
-    }
-  }
-
-  #bodyDone(): void {
-    this.#incoming = undefined
-    this.#state = ANSWER
-    if (this.#answered) this.#next()
-    else this.#watch()
-  }
-
-  readonly #onAnswer = (response: HttpResponse): void => {
-    this.#answer(response)
-    this.#advance()
-  }
-
-  readonly #onFailure = (error: unknown): void => {
-    if (this.#state >= CLOSING) return
-    if (error !== this.#broken) logFailure(this.#connection.id, error, 'a service failed')
-    this.#answer(failureAnswer(error))
-    this.#advance()
-  }
-
-  #answer(response: HttpResponse): void {
-    if (this.#state >= CLOSING) {
-      discardBody(response)
-      return
-    }
-    try {
-      this.#write(response)
-    } catch (error) {
-      logFailure(this.#connection.id, error, 'a service answered with something that cannot be sent')
-      discardBody(response)
-      this.#write(failureAnswer(error))
-    }
-  }
-
-  /** @throws {SluiceError} `HTTP_RESPONSE_INVALID`, `HTTP_BODY_USED`, before anything is written */
-  #write(response: HttpResponse): void {
-    const head = this.#head as RequestHead
-    // An answer that is still to come may be made from the body: after its head it would be too late to ask for that.
-    if (response?.body instanceof Body && !response.body.inMemory && response.status < 300)
-      this.#sendContinue()
-    const { text, framing, length, keepAlive } = responseHead(response, {
-      method: head.method,
-      version: head.version,
-      keepAlive: head.keepAlive && this.#canContinue(response),
-    })
-    this.#answering = true
-    if (framing === 'none') {
-      response.body.discard()
-      this.#socket.write(text, 'latin1')
-      this.#finish(keepAlive)
-      return
-    }
-    // What is longer goes out piece by piece.
-    const whole = framing === 'length' && length <= PIECE ? response.body.takeWhole() : undefined
-    if (whole !== undefined) {
-      this.#writeWhole(text, whole, length)
-      this.#finish(keepAlive)
-      return
-    }
-    this.#keepAlive = keepAlive
-    this.#outgoing = new OutgoingBody(this.#socket, framing, length, this)
-    this.#outgoing.begin(text, response.body)
-    this.#watch()
-  }
-
-  bodyWaits(): void {
-    this.#watch()
-  }
-
-  bodyEnds(error?: unknown): void {
-    this.#outgoing = undefined
-    if (error === undefined) {
-      this.#finish(this.#keepAlive)
-      this.#advance()
-    } else {
-      this.#cut(error)
-    }
-  }
-
-  /** One write for the head and a body that is in memory. */
-  #writeWhole(head: string, body: string | Buffer, length: number): void {
-    if (body.length === length && typeof body === 'string') {
-      // As many bytes as characters: ASCII, which Latin-1 writes as it is.
-      this.#socket.write(head + body, 'latin1')
-      return
-    }
-    const bytes = Buffer.allocUnsafe(head.length + length)
-    bytes.write(head, 0, 'latin1')
-    if (typeof body === 'string') bytes.write(body, head.length, 'utf8')
-    else body.copy(bytes, head.length)
-    this.#socket.write(bytes)
-  }
-
-  /** Whether another request can follow this one, as far as can be known before the answer is written. */
-  #canContinue(response: HttpResponse): boolean {
-    if (this.#draining || this.#ended || this.#broken !== undefined) return false
-    const incoming = this.#incoming
-    if (incoming === undefined || incoming.started || response.body === this.#request?.body) return true
-    // A client that waits for 100 may send its body after a final answer or not: nobody can tell what comes next.
-    return (this.#head?.expectsContinue !== true || this.#continued) && incoming.waste <= WASTE_LIMIT
-  }
-
-  /** The answer has been written. */
-  #finish(keepAlive: boolean): void {
-    this.#answered = true
-    if (!keepAlive || this.#broken !== undefined) {
-      this.#close()
-    } else if (this.#incoming === undefined) {
-      this.#next()
-    } else {
-      this.#incoming.discard()
-      this.#watch()
-    }
-  }
-
-  /** Makes ready for the next request. */
+  /** Makes ready for the next request, if there can be one. */
   #next(): void {
-    this.#head = undefined
-    this.#request = undefined
-    if (this.#socket.writableNeedDrain) {
+    this.#exchange = undefined
+    if (!this.#keepAlive) {
+      this.#close()
+    } else if (this.#socket.writableNeedDrain) {
       this.#state = TAKING
       this.deadline = sweep.now + this.#limits.writeTimeout
     } else {
       this.#state = HEAD
       this.deadline = sweep.now + this.#limits.keepAliveTimeout
-      if (this.#draining && this.#at === this.#input.length) this.#close()
+      if (this.#draining && !this.unread) this.#close()
     }
+  }
+
+  #watch(): void {
+    const exchange = this.#exchange
+    if (this.#state !== EXCHANGE || exchange === undefined) return
+    const { bodyTimeout, writeTimeout } = this.#limits
+    if (exchange.waiting) {
+      this.deadline = sweep.now + writeTimeout
+    } else if (exchange.receiving && (exchange.answered || exchange.wanted)) {
+      this.deadline = sweep.now + bodyTimeout
+    } else {
+      this.deadline = Number.POSITIVE_INFINITY
+    }
+  }
+
+  #progress(count: number): void {
+    if (this.#exchange?.waiting === true) return
+    if (this.#exchange?.wanted !== true) {
+      this.#watch()
+      return
+    }
+    this.deadline = bodyDeadline(this.deadline, count, this.#limits.bodyTimeout)
   }
 
   /** What came is not HTTP as it must be. */
@@ -445,47 +286,37 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
         ? error
         : new SluiceError('INTERNAL', 'serving an HTTP connection failed', { cause: error })
     if (this.#state === HEAD) this.#refuse(failure)
-    else this.#breakBody(failure)
+    else if (this.#exchange?.receiving === true) this.#breakBody(failure)
+    else this.cut(failure)
   }
 
   /** Answers a request that has no service, and closes. */
   #refuse(error: SluiceError): void {
     logFailure(this.#connection.id, error, 'a request was refused')
-    const answer = failureAnswer(error)
-    const { text, length } = responseHead(answer, { method: 'GET', version: '1.1', keepAlive: false })
-    this.#writeWhole(text, answer.body.takeWhole() ?? '', length)
+    writeRefusal(this.#socket, error)
     this.#close()
   }
 
-  /** The body of the request can't be completed; the service hears of it if it reads it. */
+  /** The body of the request can't be completed: whatever it is answered, the connection ends. */
   #breakBody(error: SluiceError): void {
-    if (this.#broken !== undefined || this.#state >= CLOSING) return
-    this.#broken = error
+    const exchange = this.#exchange
+    if (this.#state !== EXCHANGE || exchange === undefined || exchange.broken) return
     this.#at = this.#input.length
-    logFailure(this.#connection.id, error, 'the body of a request broke off')
-    const incoming = this.#incoming
-    this.#incoming = undefined
-    this.#state = ANSWER
     this.deadline = Number.POSITIVE_INFINITY
-    if (this.#answered) this.#close()
-    else incoming?.fail(error)
+    exchange.breakBody(error)
+    if (exchange.answered) this.#close()
   }
 
   /** The client has ended its side and everything that it sent has been looked at. */
   #endOfInput(): void {
-    if (this.#state === BODY) {
-      if (this.#incoming?.wanted === true) {
-        this.#breakBody(
-          new SluiceError('HTTP_BODY_INCOMPLETE', 'the client ended the connection inside the body'),
-        )
-      }
+    if (this.#exchange?.wanted === true) {
+      this.#breakBody(
+        new SluiceError('HTTP_BODY_INCOMPLETE', 'the client ended the connection inside the body'),
+      )
     } else if (this.#state === HEAD) {
       if (this.#parser.begun) {
-        logFailure(
-          this.#connection.id,
-          new SluiceError('DOWNSTREAM_CLOSED', 'the client ended the connection inside a head'),
-          'a request broke off',
-        )
+        const what = 'the client ended the connection inside a head'
+        logFailure(this.#connection.id, new SluiceError('DOWNSTREAM_CLOSED', what), 'a request broke off')
       }
       this.#close()
     }
@@ -498,6 +329,8 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     this.#input = NOTHING
     this.#at = 0
     this.deadline = sweep.now + this.#limits.writeTimeout
+    this.#exchange?.close()
+    this.#exchange = undefined
     const socket = this.#socket
     if (this.#ended) {
       socket.end(() => socket.destroy())
@@ -508,14 +341,6 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
       })
       socket.resume()
     }
-  }
-
-  /** Ends at once, so that the client can't take what it got for the whole. */
-  #cut(error: unknown): void {
-    if (this.#state >= CLOSING) return
-    logFailure(this.#connection.id, error, 'an answer was cut')
-    this.#outgoing?.cancel()
-    this.#connection.reset()
   }
 }
 

@@ -25,6 +25,11 @@ export class IncomingBody implements BodySource {
     return this.#started
   }
 
+  /** Whether somebody reads it. */
+  get reading(): boolean {
+    return this.#sink !== undefined
+  }
+
   /** Whether bytes can be pushed now. */
   get wanted(): boolean {
     return this.#discarding || (this.#sink !== undefined && !this.#paused)

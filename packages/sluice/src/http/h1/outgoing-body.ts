@@ -41,11 +41,8 @@ export class OutgoingBody implements BodySink {
 
   /**
    * Writes the head and begins with the body; what comes of it in the same turn goes out in one write with the head.
-   *
-   * @throws {SluiceError} `HTTP_BODY_USED`
    */
   begin(head: string, body: Body): void {
-    if (body.used) throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
     this.#socket.cork()
     this.#socket.write(head, 'latin1')
     process.nextTick(uncork, this.#socket)
@@ -142,6 +139,20 @@ export class OutgoingBody implements BodySink {
     socket.uncork()
     return written && !socket.writableNeedDrain
   }
+}
+
+/** One write for the head and a body that is in memory. */
+export function writeWhole(socket: Socket, head: string, body: string | Buffer, length: number): void {
+  if (body.length === length && typeof body === 'string') {
+    // As many bytes as characters: ASCII, which Latin-1 writes as it is.
+    socket.write(head + body, 'latin1')
+    return
+  }
+  const bytes = Buffer.allocUnsafe(head.length + length)
+  bytes.write(head, 0, 'latin1')
+  if (typeof body === 'string') bytes.write(body, head.length, 'utf8')
+  else body.copy(bytes, head.length)
+  socket.write(bytes)
 }
 
 /** The end of a chunked body, with trailers (RFC 9112, 7.1.2). */

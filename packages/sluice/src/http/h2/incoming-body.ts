@@ -3,10 +3,7 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'nod
 import { SluiceError } from '../../core/index.ts'
 import type { BodySink, BodySource } from '../body.ts'
 import { HeaderList } from '../headers.ts'
-import { type Swept, sweep } from '../sweep.ts'
-
-/** The slowest a body may come, in bytes a millisecond, once the time limit has been used up (240 bytes a second). */
-const SLOWEST = 0.24
+import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
 
 /** Bytes of a body that nobody wants that are thrown away before its stream is closed. */
 const WASTE_LIMIT = 256 * 1024
@@ -109,8 +106,7 @@ export class Http2IncomingBody implements BodySource, Swept {
       )
       return
     }
-    const latest = sweep.now + this.#timeout
-    this.deadline = Math.min(latest, Math.max(this.deadline, sweep.now) + chunk.length / SLOWEST)
+    this.deadline = bodyDeadline(this.deadline, chunk.length, this.#timeout)
     this.#sink?.data(chunk)
   }
 
