@@ -1,0 +1,282 @@
+// One request and its answer on an HTTP/1.1 connection (RFC 9112).
+import type { Socket } from 'node:net'
+import { type Service, SluiceError } from '../../core/index.ts'
+import type { Connection } from '../../net/index.ts'
+import { Body } from '../body.ts'
+import { PIECE } from '../body-streams.ts'
+import { failureAnswer, logFailure } from '../failure.ts'
+import { discardBody, isPromise } from '../outgoing.ts'
+import { type HttpRequest, ReceivedRequest } from '../request.ts'
+import type { HttpResponse } from '../response.ts'
+import type { BodyLimits } from './body-decoder.ts'
+import { IncomingBody } from './incoming-body.ts'
+import { OutgoingBody, type OutgoingOwner, writeWhole } from './outgoing-body.ts'
+import type { RequestHead } from './request-head.ts'
+import { responseHead } from './response-head.ts'
+
+/** Bytes of a body that nobody wants that are thrown away to keep the connection. */
+const WASTE_LIMIT = 256 * 1024
+
+/** The connection that an exchange takes place on. */
+export interface ExchangeOwner {
+  /** Whether no request can follow this one, whatever it is answered. */
+  readonly last: boolean
+  /** Whether bytes have come that nobody has looked at. */
+  readonly unread: boolean
+  /** What is waited for has changed: more of the body is wanted, or the socket has to take what was written. */
+  waitsAnew(): void
+  /** The answer has been written. */
+  answered(keepAlive: boolean): void
+  /** The answer can't be completed. */
+  cut(error: unknown, logged?: boolean): void
+}
+
+export class Http1Exchange<C extends Connection> implements OutgoingOwner {
+  readonly #owner: ExchangeOwner
+  readonly #socket: Socket
+  readonly #head: RequestHead
+  readonly #request: ReceivedRequest<C>
+  /** The body of the request, until its end has come. */
+  #incoming: IncomingBody | undefined
+  /** The body of the answer, while it is being written. */
+  #outgoing: OutgoingBody | undefined
+  /** The head of the answer has been written. */
+  #answering = false
+  #answered = false
+  #continued = false
+  #keepAlive = false
+  #closeDelimited = false
+  /** The connection is gone. */
+  #over = false
+  /** Why the request can't be completed; the answer to it is the last. */
+  #broken: SluiceError | undefined
+
+  /** @throws {SluiceError} `HTTP_BODY_TOO_LARGE` if the body is announced to be */
+  constructor(
+    owner: ExchangeOwner,
+    connection: C,
+    scheme: 'http' | 'https',
+    head: RequestHead,
+    limits: BodyLimits,
+  ) {
+    this.#owner = owner
+    this.#socket = connection.socket
+    this.#head = head
+    const { method, target, version, authority, headers, bodyLength } = head
+    let body = Body.empty
+    if (bodyLength !== 0) {
+      this.#incoming = new IncomingBody(bodyLength, limits, first => this.#onWanted(first))
+      body = Body.of(this.#incoming, bodyLength < 0 ? undefined : bodyLength)
+    }
+    this.#request = new ReceivedRequest(method, target, version, scheme, authority, headers, body, connection)
+  }
+
+  /** Whether the body of the request is still to come. */
+  get receiving(): boolean {
+    return this.#incoming !== undefined
+  }
+
+  /** Whether bytes of it can be taken now. */
+  get wanted(): boolean {
+    return this.#incoming?.wanted === true
+  }
+
+  /** Whether it must come to its end although the answer is complete: somebody reads it on. */
+  get reading(): boolean {
+    return this.#incoming?.reading === true && !this.#closeDelimited
+  }
+
+  /** Whether so much of it was thrown away that the connection is not worth it. */
+  get wasteful(): boolean {
+    return this.#answered && this.#incoming !== undefined && this.#incoming.waste > WASTE_LIMIT
+  }
+
+  /** Whether the client has to take what was written of the answer. */
+  get waiting(): boolean {
+    return this.#outgoing?.waiting === true
+  }
+
+  /** Whether the answer has been written. */
+  get answered(): boolean {
+    return this.#answered
+  }
+
+  get broken(): boolean {
+    return this.#broken !== undefined
+  }
+
+  /** Asks the service. */
+  ask(service: Service<HttpRequest<C>, HttpResponse>): void {
+    try {
+      const answer = service(this.#request)
+      if (isPromise(answer)) {
+        answer.then(
+          response => this.#answer(response),
+          error => this.#onFailure(error),
+        )
+      } else {
+        this.#answer(answer)
+      }
+    } catch (error) {
+      this.#onFailure(error)
+    }
+  }
+
+  /**
+   * Takes bytes of the body of the request.
+   *
+   * @returns how far it has come in `bytes`
+   * @throws {SluiceError} what is wrong with the body
+   */
+  receive(bytes: Buffer, from: number): number {
+    const incoming = this.#incoming
+    if (incoming === undefined) return from
+    const end = incoming.push(bytes, from)
+    if (incoming.done) this.#incoming = undefined
+    return end
+  }
+
+  /** Throws away what is still to come of the body of the request. */
+  discard(): void {
+    this.#incoming?.discard()
+  }
+
+  /** The body of the request can't be completed; the service hears of it if it reads it. */
+  breakBody(error: SluiceError): void {
+    if (this.#broken !== undefined) return
+    this.#broken = error
+    logFailure(this.#request.connection.id, error, 'the body of a request broke off')
+    const incoming = this.#incoming
+    this.#incoming = undefined
+    incoming?.fail(error)
+  }
+
+  /** The socket has taken what was written. */
+  drained(): void {
+    this.#outgoing?.drained()
+  }
+
+  /** The client has ended its side. An answer can still be written, but such clients have mostly gone. */
+  abort(): void {
+    this.#request.abort()
+  }
+
+  /** The connection ends: in order, after the answer, or because the client has gone. */
+  close(): void {
+    this.#over = true
+    this.#incoming?.fail(
+      new SluiceError('HTTP_BODY_INCOMPLETE', 'the connection was closed before the body was complete'),
+    )
+    if (!this.#answered) this.#request.abort()
+    this.#outgoing?.cancel()
+  }
+
+  bodyWaits(): void {
+    this.#owner.waitsAnew()
+  }
+
+  bodyEnds(error?: unknown): void {
+    this.#outgoing = undefined
+    if (error === undefined) this.#finish()
+    else this.#owner.cut(error, this.#broken !== undefined)
+  }
+
+  /** The service wants bytes of the body. */
+  #onWanted(first: boolean): void {
+    if (this.#over) return
+    if (first && !this.#answering) this.#sendContinue()
+    this.#owner.waitsAnew()
+  }
+
+  /** Tells a client that waits for it to send its body, unless the body has begun to come by itself. */
+  #sendContinue(): void {
+    if (!this.#head.expectsContinue || this.#continued || this.#incoming === undefined) return
+    this.#continued = true
+    if (!this.#owner.unread) this.#socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
+  }
+
+  #onFailure(error: unknown): void {
+    if (this.#over) return
+    // If the body broke off, that was logged, and it is the cause.
+    if (this.#broken === undefined) logFailure(this.#request.connection.id, error, 'a service failed')
+    this.#answer(failureAnswer(this.#broken ?? error))
+  }
+
+  #answer(response: HttpResponse): void {
+    if (this.#over) {
+      discardBody(response)
+      return
+    }
+    try {
+      this.#write(response)
+    } catch (error) {
+      if (this.#answering) {
+        this.#owner.cut(error)
+        return
+      }
+      const { id } = this.#request.connection
+      logFailure(id, error, 'a service answered with something that cannot be sent')
+      discardBody(response)
+      this.#write(failureAnswer(error))
+    }
+  }
+
+  /** @throws {SluiceError} `HTTP_RESPONSE_INVALID`, `HTTP_BODY_USED`, before anything is written */
+  #write(response: HttpResponse): void {
+    // An answer that is still to come may be made from the body: after its head it would be too late to ask for that.
+    if (response?.body instanceof Body && !response.body.inMemory && response.status < 300) {
+      this.#sendContinue()
+    }
+    const { method, version, keepAlive } = this.#head
+    const head = responseHead(response, {
+      method,
+      version,
+      keepAlive: keepAlive && this.#canContinue(response),
+    })
+    const { framing, length, text } = head
+    const { body } = response
+    if (framing !== 'none' && body.used && body.length !== 0) {
+      throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
+    }
+    this.#keepAlive = head.keepAlive
+    this.#answering = true
+    if (framing === 'none') {
+      body.discard()
+      this.#socket.write(text, 'latin1')
+      this.#finish()
+      return
+    }
+    // What is longer goes out piece by piece.
+    const whole = framing === 'length' && length <= PIECE ? body.takeWhole() : undefined
+    if (whole !== undefined) {
+      writeWhole(this.#socket, text, whole, length)
+      this.#finish()
+      return
+    }
+    this.#closeDelimited = framing === 'close'
+    this.#outgoing = new OutgoingBody(this.#socket, framing, length, this)
+    this.#outgoing.begin(text, body)
+    this.#owner.waitsAnew()
+  }
+
+  /** Whether another request can follow this one, as far as can be known before the answer is written. */
+  #canContinue(response: HttpResponse): boolean {
+    if (this.#owner.last || this.#broken !== undefined) return false
+    const incoming = this.#incoming
+    if (incoming === undefined || incoming.started || response.body === this.#request.body) return true
+    // A client that waits for 100 may send its body after a final answer or not: nobody can tell what comes next.
+    return (!this.#head.expectsContinue || this.#continued) && incoming.waste <= WASTE_LIMIT
+  }
+
+  #finish(): void {
+    this.#answered = true
+    this.#owner.answered(this.#keepAlive && this.#broken === undefined)
+  }
+}
+
+/** Writes the answer to a request that can't be asked of a service. The connection must be closed after it. */
+export function writeRefusal(socket: Socket, error: unknown): void {
+  const answer = failureAnswer(error)
+  const { text, length } = responseHead(answer, { method: 'GET', version: '1.1', keepAlive: false })
+  writeWhole(socket, text, answer.body.takeWhole() ?? '', length)
+}
