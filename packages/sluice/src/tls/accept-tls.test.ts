@@ -336,7 +336,7 @@ describe('acceptTls and certificates', () => {
     expect(await failure('no.example')).toMatchObject({ code: 'TLS_SERVER_NAME_REFUSED' })
     expect(await failure('under_score.example')).toMatchObject({ code: 'TLS_SERVER_NAME_REFUSED' })
     expect(await failure('yes.example')).toMatchObject({
-      code: 'TLS_HANDSHAKE_FAILED',
+      code: 'TLS_ISSUE_FAILED',
       cause: { message: 'away' },
     })
     expect((await client(listener)).encrypted).toBe(true)
@@ -361,8 +361,158 @@ describe('acceptTls and certificates', () => {
       rejectUnauthorized: false,
     })
     await closed(socket)
-    expect((await listener.next()).error?.code).toBe('TLS_HANDSHAKE_FAILED')
+    expect((await listener.next()).error?.code).toBe('TLS_ISSUE_FAILED')
     expect((await client(listener)).encrypted).toBe(true)
+  })
+})
+
+describe('acceptTls and a certificate source that hangs', () => {
+  const describeIt = () => certificate.describe()
+  const never = new Promise<never>(() => {})
+  const hanging: CertificateSource = { certificate: () => never, describe: describeIt }
+  const hangingByName: CertificateSource = {
+    certificate: () => certificate.certificate(),
+    byServerName: () => never,
+    describe: describeIt,
+  }
+  /** A client that says nothing, or begins a handshake, and is cut by the TCP socket that this gives. */
+  const silent = (port: number): Socket => {
+    const socket = connectTcp(port, '127.0.0.1')
+    sockets.push(socket)
+    socket.on('error', () => {})
+    return socket
+  }
+  const tls = (port: number): Socket => {
+    const socket = silent(port)
+    const secure = connect({ socket, servername: 'a.example', rejectUnauthorized: false })
+    secure.on('error', () => {})
+    return socket
+  }
+
+  it.each([
+    ['the certificate', hanging, 'TLS_ISSUE_FAILED'],
+    ['that of a name', hangingByName, 'TLS_HANDSHAKE_TIMEOUT'],
+  ])('holds no connection past the limit: %s', async (_, source, code) => {
+    const listener = await serve({ certificate: source, handshakeTimeout: 60 })
+    await closed(tls(listener.port))
+    expect((await listener.next()).error?.code).toBe(code)
+    await closed(silent(listener.port))
+    await listener.listener.close('5s')
+    expect(listener.listener.counts.serving).toBe(0)
+  })
+
+  it.each([
+    ['says nothing', silent, hanging, false],
+    ['has sent its ClientHello', tls, hanging, false],
+    ['has sent its ClientHello, which was read', tls, hanging, true],
+    ['has named a server', tls, hangingByName, false],
+  ])('holds no connection of a client that leaves: it %s', async (_, come, source, clientHello) => {
+    const asked = Promise.withResolvers<void>()
+    const listener = await serve({
+      clientHello,
+      certificate: {
+        certificate: () => {
+          if (source === hanging) asked.resolve()
+          return source.certificate()
+        },
+        ...(source.byServerName && {
+          byServerName: () => {
+            asked.resolve()
+            return never
+          },
+        }),
+        describe: describeIt,
+      },
+    })
+    for (const way of ['destroy', 'resetAndDestroy'] as const) {
+      const socket = come(listener.port)
+      await once(socket, 'connect')
+      await asked.promise
+      while (listener.listener.counts.serving === 0) await turn()
+      socket[way]()
+      expect((await listener.next()).error?.code).toBe('TLS_HANDSHAKE_CLOSED')
+    }
+  })
+
+  it('ends with a drain whose time is over', async () => {
+    const listener = await serve({ certificate: hanging })
+    const socket = tls(listener.port)
+    await once(socket, 'connect')
+    while (listener.listener.counts.serving === 0) await turn()
+    await listener.listener.close(0)
+    expect((await listener.next()).error?.code).toBe('TLS_HANDSHAKE_CLOSED')
+  })
+
+  it.each([false, true])('goes on where it comes late (clientHello: %s)', async clientHello => {
+    const late = Promise.withResolvers<Awaited<ReturnType<CertificateSource['certificate']>>>()
+    const listener = await serve({
+      clientHello,
+      certificate: { certificate: () => late.promise, describe: describeIt },
+    })
+    // Long enough that the ClientHello does not come at once.
+    const port = await inPieces(listener.port, 50)
+    const early = client({ ...listener, port })
+    const whole = client(listener)
+    while (listener.listener.counts.serving < 2) await turn()
+    for (let round = 0; round < 20; round++) await turn()
+    late.resolve(await certificate.certificate())
+    expect(await echoed(await early, 'in pieces')).toBe('in pieces')
+    expect(await echoed(await whole, 'whole')).toBe('whole')
+  })
+
+  it('takes no more of a client that talks on', async () => {
+    let served: Socket | undefined
+    const listener = await serve(
+      { certificate: hanging, handshakeTimeout: 300 },
+      echo,
+      next => connection => {
+        served = connection.socket
+        return next(connection)
+      },
+    )
+    const socket = silent(listener.port)
+    socket.write(Buffer.alloc(20_000_000))
+    expect((await listener.next()).error?.code).toBe('TLS_ISSUE_FAILED')
+    expect(served?.bytesRead).toBeGreaterThan(16_384)
+    expect(served?.bytesRead).toBeLessThan(500_000)
+  })
+})
+
+describe('acceptTls and the log', () => {
+  afterEach(() => configureLogging({ directives: 'off' }))
+
+  it('logs each handshake that is done, and leaves one that fails to the listener', async () => {
+    const lines: { target: string; msg: string }[] = []
+    const destination = { write: (line: string) => void lines.push(JSON.parse(line)) }
+    const listener = await serve({ alpn: ['h2'] })
+    const once = async (directives: string) => {
+      configureLogging({ directives, format: 'json', destination })
+      const socket = await client(listener, { servername: 'a.example', ALPNProtocols: ['h2'] })
+      const { tls } = await listener.next()
+      socket.destroy()
+      return tls
+    }
+    await once('info,tls=info')
+    expect(lines).toEqual([])
+    const tls = await once('info,tls=debug')
+    expect(lines).toEqual([
+      expect.objectContaining({
+        target: 'tls',
+        level: 'debug',
+        msg: 'TLS accepted',
+        connection: expect.stringMatching(/^\d+$/),
+        peer: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+        serverName: 'a.example',
+        alpn: 'h2',
+        version: 'TLSv1.3',
+        cipher: tls?.cipher,
+        resumed: false,
+      }),
+    ])
+    const raw = connectTcp(listener.port, '127.0.0.1')
+    raw.end('not tls')
+    await Promise.all([closed(raw), listener.next()])
+    expect(lines.slice(1)).toMatchObject([{ target: 'net', code: 'TLS_NOT_TLS' }])
   })
 })
 
@@ -397,7 +547,25 @@ describe('acceptTls types', () => {
           // @ts-expect-error: it may be missing
           void tls.clientCertificate.commonName
         })
+      stack<Connection>()
+        .layer(acceptTls({ certificate, clientCertificates: { ca } }))
+        .tap(({ tls }) => {
+          expectTypeOf(tls.clientCertificate.commonName).toEqualTypeOf<string | undefined>()
+        })
       const some = Math.random() > 0.5
+      stack<Connection>()
+        .layer(acceptTls({ certificate, clientCertificates: { ca, require: some } }))
+        .tap(({ tls }) => {
+          // @ts-expect-error: it may be missing
+          void tls.clientCertificate.commonName
+        })
+      const options: AcceptTlsOptions = { certificate }
+      stack<Connection>()
+        .layer(acceptTls(options))
+        .tap(({ tls }) => {
+          // @ts-expect-error: it may be missing
+          void tls.clientCertificate.commonName
+        })
       stack<Connection>()
         .layer(acceptTls({ certificate, clientHello: some }))
         .tap(({ tls }) => {
@@ -406,6 +574,10 @@ describe('acceptTls types', () => {
         })
       // @ts-expect-error: the option is called minVersion
       acceptTls({ certificate, minversion: 'TLSv1.2' })
+      // @ts-expect-error: the option is called require
+      acceptTls({ certificate, clientCertificates: { ca, requires: false } })
+      // @ts-expect-error: there is no default for whom to trust
+      acceptTls({ certificate, clientCertificates: {} })
     }
     expect(check).toBeTypeOf('function')
   })

@@ -1,6 +1,6 @@
 // The layer that terminates TLS (RFC 8446, RFC 5246) on accepted connections.
 import type { TLSSocket } from 'node:tls'
-import { type Duration, isSluiceError, type Layer, milliseconds, SluiceError } from '../core/index.ts'
+import { type Duration, isSluiceError, type Layer, logger, SluiceError, timeLimit } from '../core/index.ts'
 import { type Connection, readHead } from '../net/index.ts'
 import { Acceptor } from './acceptor.ts'
 import type { CertificateSource } from './certificates/index.ts'
@@ -8,10 +8,14 @@ import { clientCertificate } from './client-certificate.ts'
 import { type ClientHello, clientHelloReader, clientHelloWireLimit } from './client-hello/index.ts'
 import { handshakeTimeout } from './handshake-error.ts'
 import type { Secure, TlsInfo, TlsVersion, WithClientCertificate, WithClientHello } from './info.ts'
-import { contextOptions, invalid, type ProtocolOptions, protocolList } from './protocol-options.ts'
+import { contextOptions, type ProtocolOptions, protocolList } from './protocol-options.ts'
 import { readAuthorities, type TrustedAuthorities } from './trusted.ts'
 
-export interface AcceptTlsOptions<Hello extends boolean = boolean, Require extends boolean = boolean>
+const log = logger('tls')
+
+type Clients = ClientCertificateOptions | undefined
+
+export interface AcceptTlsOptions<Hello extends boolean = boolean, Asks extends Clients = Clients>
   extends ProtocolOptions {
   /** `selfSigned()`, `fromFiles()`, `fromPem()`, `issueBy()`, or a source of one's own. */
   readonly certificate: CertificateSource
@@ -22,7 +26,7 @@ export interface AcceptTlsOptions<Hello extends boolean = boolean, Require exten
    */
   readonly clientHello?: Hello
   /**
-   * How long a client may take for all of the handshake.
+   * How long all of the handshake may take, what waits for a certificate included.
    * @default '10s'
    */
   readonly handshakeTimeout?: Duration
@@ -30,23 +34,38 @@ export interface AcceptTlsOptions<Hello extends boolean = boolean, Require exten
    * Asks clients for a certificate. Without it, they are not asked.
    * @default none
    */
-  readonly clientCertificates?: ClientCertificateOptions<Require>
+  readonly clientCertificates?: Asks & Known<Asks>
 }
 
-export interface ClientCertificateOptions<Require extends boolean = boolean> {
+/** Has the compiler refuse names that no option has, which it does not do by itself where it infers a type. */
+type Known<Asks> = { readonly [Name in Exclude<keyof Asks, keyof ClientCertificateOptions>]: never }
+
+export interface ClientCertificateOptions {
   /** The CAs whose certificates are accepted: PEM, or paths of PEM files. No others are, not even the system's. */
   readonly ca: TrustedAuthorities
   /**
    * Whether a handshake without a certificate fails. With false, a client may send none; one that can't be verified is
    * refused all the same.
+   * @default true
    */
-  readonly require: Require
+  readonly require?: boolean
 }
 
 /** What a layer with these options adds to `TlsInfo`. */
-export type TlsInfoWith<Hello extends boolean, Require extends boolean> = TlsInfo &
+export type TlsInfoWith<Hello extends boolean, Asks extends Clients> = TlsInfo &
   (Hello extends true ? WithClientHello : unknown) &
-  (Require extends true ? WithClientCertificate : unknown)
+  (Requires<Asks> extends true ? WithClientCertificate : unknown)
+
+/** Whether each client has a certificate: it is asked for, and nothing says that it may be missing. */
+type Requires<Asks extends Clients> = undefined extends Asks
+  ? false
+  : Asks extends { readonly require: infer Require }
+    ? false extends Require
+      ? false
+      : true
+    : 'require' extends keyof Asks
+      ? false
+      : true
 
 /**
  * Terminates TLS. Below it, `connection.tls` says what was agreed on, and `connection.socket` is the decrypted stream.
@@ -57,7 +76,9 @@ export type TlsInfoWith<Hello extends boolean, Require extends boolean> = TlsInf
  * `TLS_CLIENT_CERTIFICATE_INVALID`, `TLS_SERVER_NAME_REFUSED`, `TLS_CLIENT_HELLO_MALFORMED`,
  * `TLS_CLIENT_HELLO_TOO_LARGE`, `TLS_ISSUE_FAILED`, `TLS_HANDSHAKE_FAILED`.
  *
- * @throws {SluiceError} `TLS_OPTION_INVALID`, `TLS_CA_INVALID`, `DURATION_INVALID`
+ * Each handshake that is done is logged at debug, with the target `tls`.
+ *
+ * @throws {SluiceError} `TLS_OPTION_INVALID`, `TLS_CA_INVALID`, `DURATION_INVALID`, `OPTION_INVALID`
  *
  * @example
  * ```ts
@@ -67,36 +88,44 @@ export type TlsInfoWith<Hello extends boolean, Require extends boolean> = TlsInf
  *   .service(forward('127.0.0.1:8080'))
  * ```
  */
-export function acceptTls<Hello extends boolean = false, Require extends boolean = false>(
-  options: AcceptTlsOptions<Hello, Require>,
-): Layer<Connection, Secure<TlsInfoWith<Hello, Require>>> {
-  const { clientCertificates } = options
-  const timeout = milliseconds(options.handshakeTimeout ?? '10s')
-  if (timeout === 0) throw invalid('handshakeTimeout is 0; give the handshake some time')
+export function acceptTls<Hello extends boolean = false, const Asks extends Clients = undefined>(
+  options: AcceptTlsOptions<Hello, Asks>,
+): Layer<Connection, Secure<TlsInfoWith<Hello, Asks>>> {
+  const clients: Clients = options.clientCertificates
+  // Whatever is not false is meant to be strict.
+  const require = clients?.require !== false
+  const timeout = timeLimit('handshakeTimeout', options.handshakeTimeout ?? '10s')
   const acceptor = new Acceptor({
     source: options.certificate,
     context: {
       ...contextOptions(options),
-      ...(clientCertificates !== undefined && { ca: readAuthorities(clientCertificates.ca) }),
+      ...(clients !== undefined && { ca: readAuthorities(clients.ca) }),
     },
     alpn: protocolList(options.alpn),
-    clientCertificates:
-      clientCertificates === undefined ? 'none' : clientCertificates.require ? 'required' : 'optional',
+    clientCertificates: clients === undefined ? 'none' : require ? 'required' : 'optional',
     timeout,
   })
   const secure = async (connection: Connection): Promise<void> => {
     const deadline = performance.now() + timeout
     const hello = options.clientHello === true ? await readClientHello(connection, timeout) : undefined
     const socket = await acceptor.accept(connection.socket, deadline - performance.now())
-    const certificate = clientCertificates && clientCertificate(socket, clientCertificates.require)
+    const certificate = clients && clientCertificate(socket, require)
     const secured = connection as Connection & { tls: unknown }
+    const tls = describe(socket, hello, certificate)
     secured.socket = socket
-    secured.tls = describe(socket, hello, certificate)
+    secured.tls = tls
+    if (log.isLevelEnabled('debug')) {
+      const { serverName, alpn, version, cipher, resumed } = tls
+      const { id, peer } = connection
+      log.debug({ connection: id, peer, serverName, alpn, version, cipher, resumed }, 'TLS accepted')
+    }
   }
-  return next => async connection => {
-    await secure(connection)
-    return next(connection as typeof connection & Secure<TlsInfoWith<Hello, Require>>)
-  }
+
+  return next =>
+    async function acceptTls(connection) {
+      await secure(connection)
+      return next(connection as typeof connection & Secure<TlsInfoWith<Hello, Asks>>)
+    }
 }
 
 function describe(

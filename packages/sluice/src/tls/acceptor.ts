@@ -9,9 +9,11 @@ import {
   type Server,
   type TLSSocket,
 } from 'node:tls'
-import type { Certificate, CertificateSource } from './certificates/index.ts'
+import { SluiceError } from '../core/index.ts'
+import { type Certificate, type CertificateSource, issueFailed } from './certificates/index.ts'
 import { unverified } from './client-certificate.ts'
 import { handshakeError, handshakeTimeout } from './handshake-error.ts'
+import { whileConnected } from './while-connected.ts'
 
 export interface AcceptorOptions {
   readonly source: CertificateSource
@@ -55,17 +57,24 @@ export class Acceptor {
     // that are chosen by server name need the same one, or resumption with client certificates fails.
     this.#context = { ...options.context, sessionIdContext: randomBytes(16).toString('hex') }
     // Making a certificate takes a moment: begin now. If it fails, the first client's connection says so.
-    const certificate = options.source.certificate()
+    const certificate = this.#ask()
     if (certificate instanceof Promise) certificate.catch(ignore)
     else this.#serverFor(certificate)
   }
 
   /** Makes TLS of a socket; rejects with a coded error. `timeout` is what is left of the time for the handshake. */
   async accept(raw: Socket, timeout: number): Promise<TLSSocket> {
-    const certificate = this.#options.source.certificate()
-    const server = this.#serverFor(certificate instanceof Promise ? await certificate : certificate)
+    const certificate = this.#ask()
+    if (!(certificate instanceof Promise)) return this.#handshake(raw, timeout, certificate)
+    const deadline = performance.now() + timeout
+    const ready = await whileConnected(raw, certificate, timeout, () => this.#tooLate())
+    return this.#handshake(raw, deadline - performance.now(), ready)
+  }
+
+  #handshake(raw: Socket, timeout: number, certificate: Certificate): Promise<TLSSocket> {
+    const server = this.#serverFor(certificate)
     return new Promise((resolve, reject) => {
-      if (raw.destroyed) return reject(handshakeError({ code: 'ECONNRESET' }))
+      if (raw.destroyed || raw.readableEnded) return reject(handshakeError({ code: 'ECONNRESET' }))
       const handshake: Handshake = { resolve, reject, timer: undefined }
       handshake.timer = setTimeout(giveUp, timeout, this.#handshakes, raw, this.#options.timeout)
       this.#handshakes.set(raw, handshake)
@@ -76,12 +85,34 @@ export class Acceptor {
     })
   }
 
+  /** The certificate for clients that name no server. Whatever a source does, an error of it has a code. */
+  #ask(): Certificate | Promise<Certificate> {
+    try {
+      const certificate = this.#options.source.certificate()
+      return certificate instanceof Promise ? certificate.catch(failed) : certificate
+    } catch (error) {
+      return failed(error)
+    }
+  }
+
+  #tooLate(): SluiceError {
+    const { timeout } = this.#options
+    return new SluiceError(
+      'TLS_ISSUE_FAILED',
+      `the certificate source had no certificate within the ${timeout} ms of the handshake`,
+    )
+  }
+
   /** The server, with this certificate; it is the same object until the source has a new one. */
   #serverFor(certificate: Certificate): Server {
     if (this.#server !== undefined && certificate === this.#certificate) return this.#server
-    const context = { ...this.#context, cert: certificate.cert, key: certificate.key }
-    if (this.#server === undefined) this.#server = this.#serve(context)
-    else this.#server.setSecureContext(context)
+    try {
+      const context = { ...this.#context, cert: certificate.cert, key: certificate.key }
+      if (this.#server === undefined) this.#server = this.#serve(context)
+      else this.#server.setSecureContext(context)
+    } catch (error) {
+      throw issueFailed('the certificate can not be served', error)
+    }
     this.#certificate = certificate
     return this.#server
   }
@@ -93,7 +124,7 @@ export class Acceptor {
       ...(alpn !== undefined && { ALPNProtocols: alpn }),
       requestCert: clientCertificates !== 'none',
       rejectUnauthorized: clientCertificates === 'required',
-      // Ours covers the ClientHello too, and the waiting for a certificate.
+      // Ours covers the ClientHello too, and whatever waits for a certificate.
       handshakeTimeout: NEVER,
       // Without names to choose by, there is no callback to be made in the middle of each handshake.
       ...(source.byServerName !== undefined && {
@@ -119,7 +150,7 @@ export class Acceptor {
       const certificate = await source.byServerName?.(name)
       done(null, certificate && this.#contextFor(certificate))
     } catch (error) {
-      done(error instanceof Error ? error : new Error(String(error)))
+      done(issueFailed(`there is no certificate for the server name ${JSON.stringify(name)}`, error))
     }
   }
 
@@ -151,6 +182,10 @@ export class Acceptor {
 function refusedCertificate(socket: TLSSocket): Error | undefined {
   const reason = socket.authorizationError as unknown
   return reason === null || reason === undefined ? undefined : unverified(String(reason))
+}
+
+function failed(error: unknown): never {
+  throw issueFailed('the certificate source failed', error)
 }
 
 /** Takes the errors of sockets that have failed already. */

@@ -64,6 +64,21 @@ describe('clientCertificate', () => {
     expect(certificate?.raw.equals(raw)).toBe(true)
   })
 
+  it.each([{}, { require: undefined }, { require: 'false' }, { require: null }])(
+    'is required unless it is said that it is not: %j',
+    async given => {
+      const listener = await listenTls({
+        certificate: selfSigned(),
+        clientCertificates: { ca: ca.cert, ...(given as object) },
+      })
+      open.push(listener)
+      const socket = connect({ port: listener.port, host: '127.0.0.1', rejectUnauthorized: false })
+      sockets.push(socket)
+      socket.on('error', () => {})
+      expect((await listener.next()).error?.code).toBe('TLS_CLIENT_CERTIFICATE_MISSING')
+    },
+  )
+
   it.each([
     ['several', [{ CN: ['one'] }, { CN: ['two'] }]],
     ['none', [{ O: ['Example'] }]],

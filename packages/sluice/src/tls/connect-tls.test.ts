@@ -134,6 +134,35 @@ describe('connectTls', () => {
     folder.remove()
   })
 
+  it('logs each handshake that is done', async () => {
+    const lines: object[] = []
+    const listener = await upstream({ alpn: ['http/1.1'] })
+    configureLogging({
+      directives: 'off,tls=debug',
+      format: 'json',
+      destination: { write: line => void lines.push(JSON.parse(line)) },
+    })
+    try {
+      await connect(listener.port, { ca: ca.cert, alpn: ['http/1.1'] }, 'localhost')
+      await listener.next()
+    } finally {
+      configureLogging({ directives: 'off' })
+    }
+    expect(lines).toContainEqual(
+      expect.objectContaining({
+        target: 'tls',
+        level: 'debug',
+        msg: 'TLS connected',
+        to: `localhost:${listener.port}`,
+        serverName: 'localhost',
+        alpn: 'http/1.1',
+        version: 'TLSv1.3',
+        cipher: expect.stringMatching(/^TLS_/),
+        resumed: false,
+      }),
+    )
+  })
+
   it('offers protocols and versions', async () => {
     const listener = await upstream({ alpn: ['http/1.1'] })
     const socket = await connect(listener.port, {
@@ -293,12 +322,31 @@ describe('connectTls refuses', () => {
     await expect(outcome).rejects.toMatchObject({ code: 'CONNECT_FAILED' })
   })
 
+  it('to wait for a certificate of its own that does not come', async () => {
+    const { port } = await upstream()
+    const source = (answer: () => Promise<never>) => ({ certificate: answer, describe: answer })
+    const hanging = source(() => new Promise(() => {}))
+    expect(await failure(port, { certificate: hanging, handshakeTimeout: 50 })).toMatch(
+      /^TLS_ISSUE_FAILED: there is no certificate of our own for 127.0.0.1:\d+ \(the source did not answer within 50 ms\)$/,
+    )
+    const away = source(() => Promise.reject(new Error('away')))
+    expect(await failure(port, { certificate: away })).toMatch(/^TLS_ISSUE_FAILED: .* \(away\)$/)
+    const connector = connectTls({ certificate: hanging })(connectTcp())
+    const to = ipAddress('127.0.0.1', port)
+    const abort = new AbortController()
+    const outcome = connector({ to, signal: abort.signal })
+    abort.abort()
+    await expect(outcome).rejects.toMatchObject({ code: 'CONNECT_FAILED' })
+    await expect(connector({ to, signal: abort.signal })).rejects.toMatchObject({ code: 'CONNECT_FAILED' })
+  })
+
   it.each<[string, object, string]>([
     ['an empty list of CAs', { ca: [] }, 'TLS_CA_INVALID'],
     ['an empty CA', { ca: '' }, 'TLS_CA_INVALID'],
     ['an unknown cipher', { ciphers: 'NONSENSE' }, 'TLS_OPTION_INVALID'],
     ['an empty server name', { serverName: '' }, 'TLS_OPTION_INVALID'],
-    ['no time', { handshakeTimeout: 0 }, 'TLS_OPTION_INVALID'],
+    ['no time', { handshakeTimeout: 0 }, 'OPTION_INVALID'],
+    ['less than no time', { handshakeTimeout: -1 }, 'DURATION_INVALID'],
   ])('%s when it is made', (_, options, code) => {
     expect(() => connectTls(options)).toThrow(expect.objectContaining({ code }))
   })

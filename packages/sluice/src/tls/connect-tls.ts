@@ -1,12 +1,14 @@
 // The connect layer that speaks TLS to upstreams.
 import { isIP, type Socket } from 'node:net'
 import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
-import { type Duration, milliseconds, SluiceError } from '../core/index.ts'
-import type { ConnectLayer, ConnectRequest, Endpoint } from '../net/index.ts'
-import type { Certificate, CertificateSource } from './certificates/index.ts'
+import { type Duration, logger, SluiceError, timeLimit } from '../core/index.ts'
+import type { Connection, ConnectLayer, ConnectRequest, Endpoint } from '../net/index.ts'
+import { type Certificate, type CertificateSource, issueFailed } from './certificates/index.ts'
 import { contextOptions, invalid, type ProtocolOptions, protocolList } from './protocol-options.ts'
 import { readAuthorities, type TrustedAuthorities } from './trusted.ts'
 import { upstreamError } from './upstream-error.ts'
+
+const log = logger('tls')
 
 export interface ConnectTlsOptions extends ProtocolOptions {
   /**
@@ -26,7 +28,7 @@ export interface ConnectTlsOptions extends ProtocolOptions {
    */
   readonly certificate?: CertificateSource
   /**
-   * How long the handshake may take.
+   * How long the handshake may take, and before it what waits for a certificate of our own.
    * @default '10s'
    */
   readonly handshakeTimeout?: Duration
@@ -41,10 +43,11 @@ export interface ConnectTlsOptions extends ProtocolOptions {
  * Speaks TLS to the upstream, over whatever the connector below it connected, and verifies who it is. A PROXY header
  * that a layer below has written goes before the handshake, in the clear.
  *
- * The connector throws `TLS_UPSTREAM_UNVERIFIED`, `TLS_UPSTREAM_TIMEOUT` or `TLS_UPSTREAM_FAILED`, and what the
- * connector below throws.
+ * The connector throws `TLS_UPSTREAM_UNVERIFIED`, `TLS_UPSTREAM_TIMEOUT` or `TLS_UPSTREAM_FAILED`, `TLS_ISSUE_FAILED` if
+ * there is no certificate of our own, `CONNECT_FAILED` if it is told to give up, and what the connector below throws.
+ * Each handshake that is done is logged at debug, with the target `tls`.
  *
- * @throws {SluiceError} `TLS_OPTION_INVALID`, `TLS_CA_INVALID`, `DURATION_INVALID`
+ * @throws {SluiceError} `TLS_OPTION_INVALID`, `TLS_CA_INVALID`, `DURATION_INVALID`, `OPTION_INVALID`
  *
  * @example
  * ```ts
@@ -52,38 +55,49 @@ export interface ConnectTlsOptions extends ProtocolOptions {
  * ```
  */
 export function connectTls(options: ConnectTlsOptions = {}): ConnectLayer {
-  const timeout = milliseconds(options.handshakeTimeout ?? '10s')
-  if (timeout === 0) throw invalid('handshakeTimeout is 0; give the handshake some time')
+  const timeout = timeLimit('handshakeTimeout', options.handshakeTimeout ?? '10s')
   if (options.serverName === '')
     throw invalid('serverName is empty; leave it out to verify the name connected to')
   const verify = options.unsafeSkipVerify !== true
   const alpn = protocolList(options.alpn)
   const contexts = secureContexts(options)
 
-  return next => async request => {
-    const name = options.serverName ?? nameOf(request.to)
-    if (verify && name === undefined) {
-      throw new SluiceError(
-        'TLS_UPSTREAM_UNVERIFIED',
-        `${request.to} has no name to verify its certificate by; pass serverName`,
-      )
+  return next =>
+    async function connectTls(request) {
+      const { to } = request
+      const name = options.serverName ?? nameOf(to)
+      if (verify && name === undefined) {
+        throw new SluiceError(
+          'TLS_UPSTREAM_UNVERIFIED',
+          `${to} has no name to verify its certificate by; pass serverName`,
+        )
+      }
+      const began = performance.now()
+      const context = await contextInTime(contexts, request, timeout)
+      const left = timeout - (performance.now() - began)
+      const connected = await next(request)
+      try {
+        const servername = name === undefined || isIP(name) !== 0 ? undefined : name
+        const socket = await handshake(
+          connected.socket,
+          request,
+          { timeout, left },
+          {
+            secureContext: context,
+            rejectUnauthorized: verify,
+            ...(name !== undefined && { host: name }),
+            ...(servername !== undefined && { servername }),
+            ...(alpn !== undefined && { ALPNProtocols: alpn }),
+          },
+        )
+        connected.socket = socket
+        if (log.isLevelEnabled('debug')) log.debug(describe(request, socket, servername), 'TLS connected')
+      } catch (error) {
+        connected.reset()
+        throw error
+      }
+      return connected
     }
-    const context = await contexts()
-    const connected = await next(request)
-    try {
-      connected.socket = await handshake(connected.socket, request, timeout, {
-        secureContext: context,
-        rejectUnauthorized: verify,
-        ...(name !== undefined && { host: name }),
-        ...(name !== undefined && isIP(name) === 0 && { servername: name }),
-        ...(alpn !== undefined && { ALPNProtocols: alpn }),
-      })
-    } catch (error) {
-      connected.reset()
-      throw error
-    }
-    return connected
-  }
 }
 
 interface HandshakeOptions {
@@ -97,7 +111,7 @@ interface HandshakeOptions {
 function handshake(
   raw: Socket,
   { to, signal }: ConnectRequest<unknown>,
-  timeout: number,
+  { timeout, left }: { readonly timeout: number; readonly left: number },
   options: HandshakeOptions,
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
@@ -113,7 +127,7 @@ function handshake(
           `the TLS handshake with ${to} was not finished in ${timeout} ms`,
         ),
       )
-    }, timeout)
+    }, left)
     function onSecure(): void {
       stop()
       resolve(socket)
@@ -125,7 +139,7 @@ function handshake(
       fail(upstreamError(to, { code: 'ECONNRESET' }))
     }
     function onAbort(): void {
-      fail(new SluiceError('CONNECT_FAILED', `connecting to ${to} was given up`, { cause: signal?.reason }))
+      fail(givenUp(to, signal))
     }
     function fail(error: SluiceError): void {
       stop()
@@ -162,13 +176,63 @@ function secureContexts(options: ConnectTlsOptions): () => SecureContext | Promi
   }
   let certificate: Certificate | undefined
   let context: SecureContext | undefined
-  return async () => {
-    const current = await source.certificate()
+  const contextWith = (current: Certificate): SecureContext => {
     if (context === undefined || current !== certificate) {
       context = createSecureContext({ ...base, cert: current.cert, key: current.key })
       certificate = current
     }
     return context
+  }
+  return () => {
+    const current = source.certificate()
+    return current instanceof Promise ? current.then(contextWith) : contextWith(current)
+  }
+}
+
+/** A context with our certificate, which a source may take its time for, or never have. */
+async function contextInTime(
+  contexts: () => SecureContext | Promise<SecureContext>,
+  { to, signal }: ConnectRequest<unknown>,
+  timeout: number,
+): Promise<SecureContext> {
+  let timer: NodeJS.Timeout | undefined
+  let onAbort: (() => void) | undefined
+  try {
+    const context = contexts()
+    if (!(context instanceof Promise)) return context
+    const stopped = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`the source did not answer within ${timeout} ms`)), timeout)
+      onAbort = () => reject(givenUp(to, signal))
+      if (signal?.aborted) onAbort()
+      else signal?.addEventListener('abort', onAbort)
+    })
+    return await Promise.race([context, stopped])
+  } catch (error) {
+    throw issueFailed(`there is no certificate of our own for ${to}`, error)
+  } finally {
+    clearTimeout(timer)
+    if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort)
+  }
+}
+
+function givenUp(to: Endpoint, signal: AbortSignal | undefined): SluiceError {
+  return new SluiceError('CONNECT_FAILED', `connecting to ${to} was given up`, { cause: signal?.reason })
+}
+
+function describe(
+  { to, client }: ConnectRequest<unknown>,
+  socket: TLSSocket,
+  serverName: string | undefined,
+): object {
+  return {
+    // Whose connection it is made for, if it is made for one.
+    connection: (client as Partial<Connection> | undefined)?.id,
+    to,
+    serverName,
+    alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : undefined,
+    version: socket.getProtocol(),
+    cipher: socket.getCipher().name,
+    resumed: socket.isSessionReused(),
   }
 }
 

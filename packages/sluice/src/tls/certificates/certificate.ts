@@ -1,4 +1,5 @@
 // What a certificate is to the TLS layers, and where it comes from.
+import { isSluiceError, SluiceError } from '../../core/index.ts'
 
 /** A certificate with its chain and its key, checked and ready for use. */
 export interface Certificate extends CertificateDescription {
@@ -30,12 +31,14 @@ export interface CertificateDescription {
 export interface CertificateSource {
   /**
    * The certificate for clients that name no server; most sources have no other. It is asked for with each connection
-   * and answers the same object until there is a new one: renewal is as simple as that.
+   * and answers the same object until there is a new one: renewal is as simple as that. What it throws or rejects with
+   * ends the connection: with that error if it has a code, else with `TLS_ISSUE_FAILED`. So does the time for the
+   * handshake, when it passes before there is an answer.
    */
   certificate(): Certificate | Promise<Certificate>
   /**
    * The certificate for a server name, as a client sent it: anything may be in it. Sources that choose by name have
-   * this. What it throws or rejects with ends the handshake, with that error.
+   * this. What it throws or rejects with ends the handshake in the same way, and only this one.
    */
   byServerName?(name: string): Certificate | Promise<Certificate>
   /** What `certificate()` gives, in words. */
@@ -46,4 +49,11 @@ export interface CertificateSource {
 export function fixed(certificate: Certificate): CertificateSource {
   const { names, expires, selfSigned } = certificate
   return { certificate: () => certificate, describe: async () => ({ names, expires, selfSigned }) }
+}
+
+/** The error for a certificate that could not be had. What has a code already says enough by itself. */
+export function issueFailed(what: string, cause: unknown): SluiceError {
+  if (isSluiceError(cause)) return cause
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new SluiceError('TLS_ISSUE_FAILED', `${what} (${reason})`, { cause })
 }

@@ -156,14 +156,58 @@ describe('issueBy', () => {
         return authority.issue(names)
       },
     })
-    await expect(source.byServerName?.('a.example')).rejects.toThrow('the key is away')
+    await expect(source.byServerName?.('a.example')).rejects.toMatchObject({
+      code: 'TLS_ISSUE_FAILED',
+      message: 'the certificate for a.example could not be issued (the key is away)',
+      cause: { message: 'the key is away' },
+    })
     fail = false
     expect(await source.byServerName?.('a.example')).toMatchObject({ names: ['a.example'] })
   })
 
-  it('refuses options that make no sense', () => {
-    const code = expect.objectContaining({ code: 'TLS_OPTION_INVALID' })
-    expect(() => issueBy(certificateAuthority(), { cacheSize: 0 })).toThrow(code)
-    expect(() => issueBy(certificateAuthority(), { defaultName: 'no good' })).toThrow(code)
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('thrown')
+      },
+    ],
+    ['rejects with no error', () => Promise.reject('nothing')],
+    ['rejects with a code of its own', () => certificateAuthority().issue([])],
+  ])('says that issuing failed where a CA %s', async (_, issue) => {
+    const source = issueBy({ ...counting(), issue })
+    await expect(source.byServerName?.('a.example')).rejects.toMatchObject({ code: 'TLS_ISSUE_FAILED' })
+    await expect(source.certificate()).rejects.toMatchObject({ code: 'TLS_ISSUE_FAILED' })
+  })
+
+  it('does not wait for ever for a CA that hangs, and tries it again', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    let asked = 0
+    const source = issueBy({
+      ...counting(),
+      issue: () => {
+        asked += 1
+        return new Promise(() => {})
+      },
+    })
+    for (const times of [1, 2]) {
+      const issued = source.byServerName?.('a.example')
+      const outcome = expect(issued).rejects.toMatchObject({ code: 'TLS_ISSUE_FAILED' })
+      await vi.advanceTimersByTimeAsync(30_000)
+      await outcome
+      expect(asked).toBe(times)
+    }
+  })
+
+  it.each([0, -1, 1.5, Number.NaN])('refuses to keep %d certificates', cacheSize => {
+    expect(() => issueBy(certificateAuthority(), { cacheSize })).toThrow(
+      expect.objectContaining({ code: 'OPTION_INVALID' }),
+    )
+  })
+
+  it('refuses a default name that no certificate can be for', () => {
+    expect(() => issueBy(certificateAuthority(), { defaultName: 'no good' })).toThrow(
+      expect.objectContaining({ code: 'TLS_OPTION_INVALID' }),
+    )
   })
 })

@@ -1,6 +1,6 @@
 // A certificate for each server name that clients ask for, issued when the first one does.
 import { LRUCache } from 'lru-cache'
-import { SluiceError } from '../../core/index.ts'
+import { isSluiceError, SluiceError, wholeNumber } from '../../core/index.ts'
 import type { CertificateAuthority } from './authority.ts'
 import type { Certificate, CertificateDescription, CertificateSource } from './certificate.ts'
 import { renewalTime } from './make.ts'
@@ -30,22 +30,21 @@ export interface IssueOptions {
  * same time, and anew after two thirds of the certificate's life.
  *
  * A handshake fails with `TLS_SERVER_NAME_REFUSED` for what is no host name or is not allowed, and with
- * `TLS_ISSUE_FAILED` if the CA fails.
+ * `TLS_ISSUE_FAILED` if the CA fails or takes longer than 30 seconds; the next client for the name has it tried again.
  *
- * @throws {SluiceError} `TLS_OPTION_INVALID`
+ * @throws {SluiceError} `OPTION_INVALID`, `TLS_OPTION_INVALID`
  */
 export function issueBy(authority: CertificateAuthority, options: IssueOptions = {}): CertificateSource {
-  const cacheSize = options.cacheSize ?? 1000
-  if (!Number.isSafeInteger(cacheSize) || cacheSize < 1) {
-    throw new SluiceError('TLS_OPTION_INVALID', `cacheSize ${cacheSize} must be a whole number of at least 1`)
-  }
   return new IssuedByName(
     authority,
     certificateName(options.defaultName ?? 'localhost'),
-    cacheSize,
+    wholeNumber('cacheSize', options.cacheSize ?? 1000),
     options.allow,
   )
 }
+
+/** A CA that never answers must not keep a name from being issued for again, nor all the clients that wait, in ms. */
+const LONGEST_ISSUE = 30_000
 
 /** A certificate in the cache, or one that is being issued. */
 interface Entry {
@@ -107,7 +106,7 @@ class IssuedByName implements CertificateSource {
   #issue(name: string): Entry {
     const began = Date.now()
     const entry: Entry = {
-      issued: this.#authority.issue([name]).then(
+      issued: issueInTime(this.#authority, name).then(
         certificate => {
           entry.certificate = certificate
           entry.renewAt = renewalTime(certificate, began)
@@ -123,6 +122,28 @@ class IssuedByName implements CertificateSource {
     }
     this.#entries.set(name, entry)
     return entry
+  }
+}
+
+/** What the CA issues; whatever goes wrong has the code that says so. */
+async function issueInTime(authority: CertificateAuthority, name: string): Promise<Certificate> {
+  let timer: NodeJS.Timeout | undefined
+  try {
+    const tooLong = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new Error(`the CA did not answer within ${LONGEST_ISSUE} ms`)),
+        LONGEST_ISSUE,
+      ).unref()
+    })
+    return await Promise.race([authority.issue([name]), tooLong])
+  } catch (cause) {
+    if (isSluiceError(cause, 'TLS_ISSUE_FAILED')) throw cause
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new SluiceError('TLS_ISSUE_FAILED', `the certificate for ${name} could not be issued (${reason})`, {
+      cause,
+    })
+  } finally {
+    clearTimeout(timer)
   }
 }
 
