@@ -1,5 +1,5 @@
 // The limits of an HTTP server, with their defaults, in bytes and milliseconds.
-import { bytes, type Duration, milliseconds, type Size } from '../core/index.ts'
+import { bytes, type Duration, type Size, sizeLimit, timeLimit, wholeNumber } from '../core/index.ts'
 
 export interface HttpLimitOptions {
   /**
@@ -18,7 +18,7 @@ export interface HttpLimitOptions {
    */
   readonly targetLimit?: Size
   /**
-   * Bytes of a request's body; more is answered 413.
+   * Bytes of a request's body; more is answered 413. With 0, every request with a body is.
    * @default none: a body is never kept in memory as a whole unless the service asks for it, and then with a limit
    */
   readonly bodyLimit?: Size
@@ -64,18 +64,18 @@ export interface HttpLimits {
 }
 
 /**
- * @throws {SluiceError} `SIZE_INVALID`, `DURATION_INVALID`
+ * @throws {SluiceError} `SIZE_INVALID`, `DURATION_INVALID`, `OPTION_INVALID`
  */
 export function httpLimits(options: HttpLimitOptions = {}): HttpLimits {
   return {
-    head: bytes(options.headLimit ?? '32kb'),
-    fields: options.fieldLimit ?? 100,
-    target: bytes(options.targetLimit ?? '16kb'),
+    head: sizeLimit('headLimit', options.headLimit ?? '32kb'),
+    fields: wholeNumber('fieldLimit', options.fieldLimit ?? 100),
+    target: sizeLimit('targetLimit', options.targetLimit ?? '16kb'),
     body: options.bodyLimit === undefined ? Number.POSITIVE_INFINITY : bytes(options.bodyLimit),
-    headTimeout: milliseconds(options.headTimeout ?? '15s'),
-    keepAliveTimeout: milliseconds(options.keepAliveTimeout ?? '75s'),
-    bodyTimeout: milliseconds(options.bodyTimeout ?? '30s'),
-    writeTimeout: milliseconds(options.writeTimeout ?? '30s'),
-    streams: options.streamLimit ?? 100,
+    headTimeout: timeLimit('headTimeout', options.headTimeout ?? '15s'),
+    keepAliveTimeout: timeLimit('keepAliveTimeout', options.keepAliveTimeout ?? '75s'),
+    bodyTimeout: timeLimit('bodyTimeout', options.bodyTimeout ?? '30s'),
+    writeTimeout: timeLimit('writeTimeout', options.writeTimeout ?? '30s'),
+    streams: wholeNumber('streamLimit', options.streamLimit ?? 100),
   }
 }

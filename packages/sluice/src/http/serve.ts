@@ -27,7 +27,7 @@ const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
  * ```ts
  * await listen('127.0.0.1:8080', {}, serveHttp(({ connection }) => text(`hello ${connection.peer}`)))
  * ```
- * @throws {SluiceError} `SIZE_INVALID`, `DURATION_INVALID`
+ * @throws {SluiceError} `SIZE_INVALID`, `DURATION_INVALID`, `OPTION_INVALID` for a limit that is none
  */
 export function serveHttp<C extends Connection>(
   service: Service<HttpRequest<C>, HttpResponse>,

@@ -21,13 +21,20 @@ export function bodyDeadline(deadline: number, count: number, timeout: number): 
 class Sweep {
   readonly #swept = new Set<Swept>()
   #timer: NodeJS.Timeout | undefined
-  /** Milliseconds, as of the last step: reading a real clock for every request would cost more than it is worth. */
-  now: number = performance.now()
+  #now = 0
+
+  /**
+   * Milliseconds, as of the last step: reading a real clock for every request would cost more than it is worth. While
+   * nothing is swept there are no steps, and the clock is read.
+   */
+  get now(): number {
+    return this.#timer === undefined ? performance.now() : this.#now
+  }
 
   add(item: Swept): void {
     this.#swept.add(item)
     if (this.#timer !== undefined) return
-    this.now = performance.now()
+    this.#now = performance.now()
     this.#timer = setInterval(() => this.#step(), STEP)
     this.#timer.unref()
   }
@@ -39,9 +46,9 @@ class Sweep {
   }
 
   #step(): void {
-    this.now = performance.now()
+    this.#now = performance.now()
     for (const item of this.#swept) {
-      if (item.deadline <= this.now) item.expire()
+      if (item.deadline <= this.#now) item.expire()
     }
   }
 }

@@ -139,7 +139,7 @@ export class SectionParser {
         case START_LINE: {
           const lineEnd = Math.min(end, base + this.#start + limits.line + 1)
           at = skip(bytes, at, lineEnd, LINE)
-          if (at === base + this.#start + limits.line + 1) {
+          if (at >= base + this.#start + limits.line + 1) {
             throw new SluiceError(
               'HTTP_TARGET_TOO_LONG',
               `the start line is longer than the limit of ${limits.line} bytes`,
@@ -164,7 +164,7 @@ export class SectionParser {
             state = LAST_LF
             break
           }
-          if (offsets.length === limits.fields * 4) {
+          if (offsets.length >= limits.fields * 4) {
             throw new SluiceError('HTTP_HEAD_TOO_LARGE', `there are more than ${limits.fields} fields`)
           }
           if (!isIn(byte, TOKEN)) throw malformedField(byte)

@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
 import { closeSockets, until } from '../../../test/support/sockets.ts'
-import { respond, text } from '../index.ts'
+import { type IpAddress, listen } from '../../net/index.ts'
+import { respond, serveHttp, text } from '../index.ts'
 
 const logs = captureLogs()
 beforeEach(() => {
@@ -57,6 +58,26 @@ describe('time limits of HTTP/1.1', () => {
     expect(client.ended).toBe(true)
     expect(logs).toEqual([])
   })
+
+  it.each(['http/1.1', 'h2'])(
+    'closes an idle %s connection after 15 s, the first after a quiet time too',
+    async alpn => {
+      const serve = serveHttp(() => text('hi'))
+      // As below TLS: nothing has to come before the version is known.
+      const listener = await listen('127.0.0.1:0', {}, input =>
+        serve(Object.assign(input, { tls: { alpn } })),
+      )
+      vi.advanceTimersByTime(20_000)
+      const client = await RawClient.connect((listener.address as IpAddress).port)
+      await until(() => listener.counts.serving === 1)
+      await pass(14)
+      expect(client.ended).toBe(false)
+      await pass(2)
+      await client.over()
+      client.socket.destroy()
+      await listener.close(0)
+    },
+  )
 
   it('lets a service take its time', async () => {
     const gate = Promise.withResolvers<void>()
