@@ -91,17 +91,62 @@ describe('fromFiles', () => {
       'TLS_CERTIFICATE_INVALID: tls certificate "b.pem" has no certificate in it; it must be PEM, with a line ' +
         '-----BEGIN CERTIFICATE-----',
     )
-    expect(cert(leaf.cert.replace(/\n.{20}/, '\nAAAAAAAAAAAAAAAAAAAA'))).toBe(
-      'TLS_CERTIFICATE_INVALID: tls certificate "b.pem" is damaged: the certificate at place 1 in it could not be read',
+    expect(failure(() => fromFiles({ cert: join(folder.path, 'b.pem', 'x'), key }))).toBe(
+      'TLS_CERTIFICATE_FILE: tls certificate "b.pem/x" does not exist; check the path',
     )
   })
 
-  it.skipIf(process.getuid?.() === 0)('says when a file may not be read', () => {
+  it.each<[string, (pem: string) => string, RegExp]>([
+    [
+      'other content',
+      pem => pem.replace(/\n.{20}/, '\nAAAAAAAAAAAAAAAAAAAA'),
+      /could not be read \(its content can not be decoded: [\w ]+\)$/,
+    ],
+    [
+      'a character too few',
+      pem => pem.replace(/\n./, '\n'),
+      /could not be read \(characters are missing in its base64\)$/,
+    ],
+    ['a stray character', pem => pem.replace(/\n./, '\n?'), /\("\?" is no character of base64\)$/],
+  ])('says what is damaged: %s', (_, damage, why) => {
+    const cert = file('x.pem', leaf.cert)
+    const key = file('x.key', damage(leaf.key))
+    const message = failure(() => fromFiles({ cert, key }))
+    expect(message).toMatch(
+      /^TLS_KEY_INVALID: private key "x.key" is damaged: the private key in it could not/,
+    )
+    expect(message).toMatch(why)
+    const chain = failure(() => fromPem({ cert: leaf.cert + damage(ca.cert), key: leaf.key }))
+    expect(chain).toMatch(
+      /^TLS_CERTIFICATE_INVALID: tls certificate is damaged: the certificate at place 2 in it/,
+    )
+    expect(chain).toMatch(why)
+  })
+
+  it('says what was cut off, where only a part of a chain would be left', () => {
+    expect(failure(() => fromPem({ cert: leaf.cert + ca.cert.slice(0, 200), key: leaf.key }))).toBe(
+      'TLS_CERTIFICATE_INVALID: tls certificate is damaged: 1 of the 2 certificates in it can be told from the rest, by ' +
+        'a line -----END CERTIFICATE----- with no other "-" before it; was it cut off?',
+    )
+    expect(failure(() => fromPem({ cert: leaf.cert, key: leaf.key.slice(0, 100) }))).toBe(
+      'TLS_KEY_INVALID: private key is damaged: the private key in it could not be read (its line -----END PRIVATE ' +
+        'KEY----- is missing, or there is another "-" before it)',
+    )
+  })
+
+  it('says when a file may not be read', () => {
     const path = file('secret.pem', leaf.cert)
     chmodSync(path, 0)
-    expect(failure(() => fromFiles({ cert: path }))).toBe(
-      'TLS_CERTIFICATE_FILE: tls certificate "secret.pem" may not be read by this user; check its permissions',
-    )
+    // Root may read everything: as root, somebody else tries.
+    const root = process.geteuid?.() === 0
+    if (root) process.seteuid?.('nobody')
+    try {
+      expect(failure(() => fromFiles({ cert: path }))).toBe(
+        'TLS_CERTIFICATE_FILE: tls certificate "secret.pem" may not be read by this user; check its permissions',
+      )
+    } finally {
+      if (root) process.seteuid?.(0)
+    }
   })
 
   it('says when the key belongs to another certificate', () => {
@@ -112,10 +157,6 @@ describe('fromFiles', () => {
     expect(failure(() => fromFiles({ cert: file('d.pem', leaf.cert), key: file('d.key', leaf.cert) }))).toBe(
       'TLS_KEY_INVALID: private key "d.key" has no private key in it; it must be PEM, with a line ' +
         '-----BEGIN PRIVATE KEY-----',
-    )
-    const damaged = leaf.key.replace(/\n.{20}/, '\nAAAAAAAAAAAAAAAAAAAA')
-    expect(failure(() => fromFiles({ cert: file('d.pem', leaf.cert), key: file('d.key', damaged) }))).toBe(
-      'TLS_KEY_INVALID: private key "d.key" is damaged: the private key in it could not be read',
     )
   })
 

@@ -17,7 +17,7 @@ export interface FileOptions {
 }
 
 /**
- * A certificate from PEM files. They are read once, now; whether the key belongs to the certificate, the chain is in
+ * A certificate from PEM files. They are read once, now: renewed files are served after a restart. And whether the key belongs to the certificate, the chain is in
  * order and the certificate is valid today is checked at once.
  *
  * @throws {SluiceError} `TLS_CERTIFICATE_FILE`, `TLS_CERTIFICATE_INVALID`, `TLS_CERTIFICATE_EXPIRED`,
@@ -49,6 +49,7 @@ export function readText(path: string, name: string, code: ErrorCode): string {
 function whyUnreadable(code: string): string {
   switch (code) {
     case 'ENOENT':
+    case 'ENOTDIR':
       return 'does not exist; check the path'
     case 'EACCES':
     case 'EPERM':

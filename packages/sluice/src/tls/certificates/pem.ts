@@ -51,7 +51,8 @@ export function readCertificate(options: PemOptions, names: PemNames): Certifica
   }
 }
 
-const BLOCK = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^-]*-----END \1-----/g
+const BEGIN = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/g
+const BLOCK = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----([^-]*)-----END \1-----/g
 
 /**
  * Every certificate in a PEM text, of which there is at least one. Keys and other text between them are passed over.
@@ -59,13 +60,24 @@ const BLOCK = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^-]*-----END \1-
  * @throws {SluiceError} `TLS_CERTIFICATE_INVALID`
  */
 export function parseCertificates(text: string, name: string): [X509Certificate, ...X509Certificate[]] {
-  const [first, ...rest] = (text.match(BLOCK) ?? []).map((block, index) => {
+  const blocks = [...text.matchAll(BLOCK)]
+  const begins = text.match(BEGIN)?.length ?? 0
+  // One that is left out of a chain, or of a list of CAs, would show much later, and to clients.
+  if (blocks.length < begins) {
+    throw new SluiceError(
+      'TLS_CERTIFICATE_INVALID',
+      `${name} is damaged: ${blocks.length} of the ${begins} certificates in it can be told from the rest, by a line ` +
+        '-----END CERTIFICATE----- with no other "-" before it; was it cut off?',
+    )
+  }
+  const [first, ...rest] = blocks.map(([block, , base64 = ''], index) => {
     try {
       return new X509Certificate(block)
     } catch (cause) {
       throw new SluiceError(
         'TLS_CERTIFICATE_INVALID',
-        `${name} is damaged: the certificate at place ${index + 1} in it could not be read`,
+        `${name} is damaged: the certificate at place ${index + 1} in it could not be read ` +
+          `(${whyDamaged(base64, cause)})`,
         { cause },
       )
     }
@@ -79,6 +91,20 @@ export function parseCertificates(text: string, name: string): [X509Certificate,
   )
 }
 
+/** What is wrong with the inside of a PEM block, in words that hold for OpenSSL and BoringSSL. */
+function whyDamaged(base64: string, cause: unknown): string {
+  const odd = /[^A-Za-z0-9+/=\s]/.exec(base64)?.[0]
+  if (odd !== undefined) return `${JSON.stringify(odd)} is no character of base64`
+  if (base64.replace(/\s/g, '').length % 4 !== 0) return 'characters are missing in its base64'
+  return `its content can not be decoded: ${reasonOf(cause)}`
+}
+
+/** OpenSSL puts a number and its own names before what it has to say. */
+function reasonOf(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return /^error:[0-9a-f]+:[^:]*:[^:]*:(.+)$/i.exec(message)?.[1] ?? message
+}
+
 function readKey(text: string, passphrase: string | undefined, name: string): KeyObject {
   try {
     return createPrivateKey({ key: text, format: 'pem', ...(passphrase !== undefined && { passphrase }) })
@@ -89,13 +115,20 @@ function readKey(text: string, passphrase: string | undefined, name: string): Ke
       !/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)
         ? `${name} has no private key in it; it must be PEM, with a line -----BEGIN PRIVATE KEY-----`
         : !encrypted
-          ? `${name} is damaged: the private key in it could not be read`
+          ? `${name} is damaged: the private key in it could not be read (${whyKeyDamaged(text, cause)})`
           : passphrase === undefined
             ? `${name} is encrypted; pass its passphrase`
             : `${name} could not be decrypted; the passphrase is wrong, or the file is damaged`,
       { cause },
     )
   }
+}
+
+function whyKeyDamaged(text: string, cause: unknown): string {
+  const [, , base64] = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----([^-]*)-----END \1-----/.exec(text) ?? []
+  return base64 === undefined
+    ? 'its line -----END PRIVATE KEY----- is missing, or there is another "-" before it'
+    : whyDamaged(base64, cause)
 }
 
 function checkKey(chain: readonly X509Certificate[], key: KeyObject, names: PemNames): void {
@@ -154,7 +187,7 @@ export function servable(certificate: Certificate, name: string): CertificateSou
   } catch (cause) {
     throw new SluiceError(
       'TLS_CERTIFICATE_INVALID',
-      `${name} can not be served (${cause instanceof Error ? cause.message : String(cause)}); pass another with --cert`,
+      `${name} can not be served (${reasonOf(cause)}); pass another with --cert`,
       { cause },
     )
   }
