@@ -1,5 +1,6 @@
 // The core: services and layers, errors, durations and sizes, shutdown, logs.
 
+export { errorFields, errorLevel } from './error-line.ts'
 export type { ErrorCode, ErrorKind, Retry, Side } from './errors.ts'
 export { errorCode, errorTable, isSluiceError, SluiceError } from './errors.ts'
 export type { Logger, LoggingOptions, LogLevel } from './logger.ts'

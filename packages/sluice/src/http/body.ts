@@ -33,7 +33,7 @@ export interface BodyReadOptions {
 }
 
 /** What a body can be made from. */
-export type BodyInit = string | Uint8Array | AsyncIterable<Uint8Array> | null | undefined
+export type BodyContent = string | Uint8Array | AsyncIterable<Uint8Array> | null | undefined
 
 /**
  * The body of a request or a response. It is read once: as bytes, text or JSON, chunk by chunk, or by handing the
@@ -58,16 +58,16 @@ export class Body implements AsyncIterable<Buffer> {
   }
 
   /** A body from text (as UTF-8), bytes, or chunks that are still to come. */
-  static from(init: BodyInit): Body {
-    if (init === null || init === undefined || init === '') return Body.empty
-    if (typeof init === 'string') return new Body(Buffer.byteLength(init), init)
-    if (init instanceof Uint8Array) {
+  static from(content: BodyContent): Body {
+    if (content === null || content === undefined || content === '') return Body.empty
+    if (typeof content === 'string') return new Body(Buffer.byteLength(content), content)
+    if (content instanceof Uint8Array) {
       return new Body(
-        init.length,
-        Buffer.isBuffer(init) ? init : Buffer.from(init.buffer, init.byteOffset, init.length),
+        content.length,
+        Buffer.isBuffer(content) ? content : Buffer.from(content.buffer, content.byteOffset, content.length),
       )
     }
-    return new Body(undefined, undefined, sourceOf(init))
+    return new Body(undefined, undefined, sourceOf(content))
   }
 
   /** A body that is pushed; `length` if it is known ahead. */

@@ -1,20 +1,17 @@
 // What becomes of a failed request: one log line with the code, and a short answer.
-import { errorCode, isSluiceError, logger } from '../core/index.ts'
+import { errorFields, errorLevel, isSluiceError, logger } from '../core/index.ts'
+import type { Connection } from '../net/index.ts'
 import { type HttpResponse, text } from './response.ts'
 import { reasonPhrase } from './status.ts'
 
 const log = logger('http')
 
 /** Logs a failure, once, where it ends; how loud depends on who caused it. */
-export function logFailure(connection: string, error: unknown, message: string, details: object = {}): void {
-  const code = errorCode(error)
-  log[levelOf(error)]({ connection, code, error, ...details }, message)
-}
-
-/** What a client does wrong is the day's work; what a backend does wrong needs a look; the rest is a fault of ours. */
-function levelOf(error: unknown): 'info' | 'warn' | 'error' {
-  if (!isSluiceError(error) || error.side === 'internal') return 'error'
-  return error.side === 'downstream' ? 'info' : 'warn'
+export function logFailure({ id, peer }: Connection, error: unknown, what: string): void {
+  const level = errorLevel(error)
+  if (!log.isLevelEnabled(level)) return
+  const message = isSluiceError(error) ? `${what}: ${error.message}` : what
+  log[level]({ connection: id, peer, ...errorFields(error) }, message)
 }
 
 /** The answer to a failed request: status, reason and code. What happened inside is for the log. */

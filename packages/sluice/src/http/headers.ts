@@ -4,7 +4,7 @@ import { SluiceError } from '../core/index.ts'
 import { allIn, equalsIgnoringCase, TOKEN, VALUE } from './grammar.ts'
 
 /** What fields can be made from: a list of fields, pairs, or an object that the program wrote. */
-export type HeaderInit = HeaderList | Iterable<readonly [string, string]> | Readonly<Record<string, string>>
+export type HeaderFields = HeaderList | Iterable<readonly [string, string]> | Readonly<Record<string, string>>
 
 /**
  * Fields in their order, names in the case in which they came. A value is text of Latin-1 characters without CR, LF
@@ -20,13 +20,13 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
   /**
    * @throws {SluiceError} `HTTP_HEADER_INVALID`
    */
-  constructor(init?: HeaderInit) {
-    if (init instanceof HeaderList) {
-      this.#list = init.#list.slice()
-      this.#text = init.#text
-      this.#offsets = init.#offsets
-    } else if (init !== undefined) {
-      const pairs = Symbol.iterator in init ? init : Object.entries(init)
+  constructor(fields?: HeaderFields) {
+    if (fields instanceof HeaderList) {
+      this.#list = fields.#list.slice()
+      this.#text = fields.#text
+      this.#offsets = fields.#offsets
+    } else if (fields !== undefined) {
+      const pairs = Symbol.iterator in fields ? fields : Object.entries(fields)
       for (const [name, value] of pairs as Iterable<readonly [string, string]>) this.append(name, value)
     }
   }

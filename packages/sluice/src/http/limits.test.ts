@@ -3,7 +3,7 @@ import { exchange, startHttp, stopHttp } from '../../test/support/http.ts'
 import { captureLogs } from '../../test/support/logs.ts'
 import { closeSockets } from '../../test/support/sockets.ts'
 import { errorCode } from '../core/index.ts'
-import { type HttpLimitOptions, serveHttp, text } from './index.ts'
+import { type ServeHttpOptions, serveHttp, text } from './index.ts'
 import { httpLimits } from './limits.ts'
 
 captureLogs()
@@ -27,7 +27,7 @@ describe('the limits of serveHttp', () => {
     })
   })
 
-  it.each<HttpLimitOptions>([
+  it.each<ServeHttpOptions>([
     { headLimit: 0 },
     { targetLimit: '0kb' },
     { fieldLimit: 10.3 },

@@ -1,7 +1,7 @@
 // The limits of an HTTP server, with their defaults, in bytes and milliseconds.
 import { bytes, type Duration, type Size, sizeLimit, timeLimit, wholeNumber } from '../core/index.ts'
 
-export interface HttpLimitOptions {
+export interface ServeHttpOptions {
   /**
    * Bytes of a request's line and fields; more is answered 431.
    * @default '32kb'
@@ -66,7 +66,7 @@ export interface HttpLimits {
 /**
  * @throws {SluiceError} `SIZE_INVALID`, `DURATION_INVALID`, `OPTION_INVALID`
  */
-export function httpLimits(options: HttpLimitOptions = {}): HttpLimits {
+export function httpLimits(options: ServeHttpOptions = {}): HttpLimits {
   return {
     head: sizeLimit('headLimit', options.headLimit ?? '32kb'),
     fields: wholeNumber('fieldLimit', options.fieldLimit ?? 100),

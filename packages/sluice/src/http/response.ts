@@ -1,6 +1,6 @@
 // Answers: the type, and short ways to make the common ones.
-import { Body, type BodyInit } from './body.ts'
-import { type HeaderInit, HeaderList } from './headers.ts'
+import { Body, type BodyContent } from './body.ts'
+import { type HeaderFields, HeaderList } from './headers.ts'
 
 /** What a service answers. Framing (Content-Length, Transfer-Encoding, Connection) is made when it is sent. */
 export interface HttpResponse {
@@ -10,10 +10,10 @@ export interface HttpResponse {
   readonly body: Body
 }
 
-export interface ResponseInit {
+export interface ResponseOptions {
   /** @default 200 */
   readonly status?: number
-  readonly headers?: HeaderInit
+  readonly headers?: HeaderFields
 }
 
 /**
@@ -21,8 +21,8 @@ export interface ResponseInit {
  *
  * @throws {SluiceError} `HTTP_HEADER_INVALID`
  */
-export function text(content: string, init?: ResponseInit): HttpResponse {
-  return answer(content, 'text/plain; charset=utf-8', init)
+export function text(content: string, options?: ResponseOptions): HttpResponse {
+  return answer(content, 'text/plain; charset=utf-8', options)
 }
 
 /**
@@ -30,8 +30,8 @@ export function text(content: string, init?: ResponseInit): HttpResponse {
  *
  * @throws {SluiceError} `HTTP_HEADER_INVALID`
  */
-export function json(value: unknown, init?: ResponseInit): HttpResponse {
-  return answer(JSON.stringify(value) ?? 'null', 'application/json', init)
+export function json(value: unknown, options?: ResponseOptions): HttpResponse {
+  return answer(JSON.stringify(value) ?? 'null', 'application/json', options)
 }
 
 /**
@@ -39,7 +39,7 @@ export function json(value: unknown, init?: ResponseInit): HttpResponse {
  *
  * @throws {SluiceError} `HTTP_HEADER_INVALID`
  */
-export function empty(status: number = 204, headers?: HeaderInit): HttpResponse {
+export function empty(status: number = 204, headers?: HeaderFields): HttpResponse {
   return { status, headers: new HeaderList(headers), body: Body.empty }
 }
 
@@ -48,16 +48,16 @@ export function empty(status: number = 204, headers?: HeaderInit): HttpResponse 
  *
  * @throws {SluiceError} `HTTP_HEADER_INVALID`
  */
-export function respond(body: BodyInit | Body, init?: ResponseInit): HttpResponse {
+export function respond(body: BodyContent | Body, options?: ResponseOptions): HttpResponse {
   return {
-    status: init?.status ?? 200,
-    headers: new HeaderList(init?.headers),
+    status: options?.status ?? 200,
+    headers: new HeaderList(options?.headers),
     body: body instanceof Body ? body : Body.from(body),
   }
 }
 
-function answer(content: string, type: string, init: ResponseInit | undefined): HttpResponse {
-  const headers = new HeaderList(init?.headers)
+function answer(content: string, type: string, options: ResponseOptions | undefined): HttpResponse {
+  const headers = new HeaderList(options?.headers)
   if (!headers.has('content-type')) headers.append('content-type', type)
-  return { status: init?.status ?? 200, headers, body: Body.from(content) }
+  return { status: options?.status ?? 200, headers, body: Body.from(content) }
 }

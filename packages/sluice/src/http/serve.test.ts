@@ -38,15 +38,37 @@ describe('serveHttp', () => {
     expect((await exchange(port, ['PR', 'OPFIND / HTTP/1.0\r\n\r\n'])).received).toMatch(/1\.0$/)
   })
 
-  it('closes a connection that sends nothing, or only the beginning of a preface, without a word', async () => {
+  it('closes a connection that sends nothing without a word, and logs one that breaks off inside the preface', async () => {
     const { port, listener } = await startHttp(() => text('hi'), { headTimeout: 50 })
     const silent = await RawClient.connect(port)
-    const partial = await RawClient.connect(port)
-    partial.send(PREFACE.slice(0, 10))
-    await Promise.all([silent.over(), partial.over()])
-    expect(silent.received + partial.received).toBe('')
-    for (const client of [silent, partial]) client.socket.destroy()
+    const gone = await RawClient.connect(port)
+    gone.socket.end()
+    await Promise.all([silent.over(), gone.over()])
     await until(() => listener.counts.serving === 0)
+    expect(logs).toEqual([])
+
+    const partial = await RawClient.connect(port)
+    await partial.send(PREFACE.slice(0, 10)).over()
+    const reset = await RawClient.connect(port)
+    reset.send(PREFACE.slice(0, 10)).socket.end()
+    await reset.over()
+    expect(silent.received + gone.received + partial.received + reset.received).toBe('')
+    for (const client of [silent, gone, partial, reset]) client.socket.destroy()
+    await until(() => listener.counts.serving === 0)
+    const peer = expect.stringMatching(/^127\.0\.0\.1:\d+$/)
+    expect(logs).toMatchObject([
+      { level: 'info', target: 'net', code: 'PEEK_TIMEOUT', peer },
+      { level: 'info', target: 'net', code: 'DOWNSTREAM_CLOSED', peer },
+    ])
+  })
+
+  it('says nothing of a connection that it closes itself because it drains', async () => {
+    const { port, listener } = await startHttp(() => text('hi'))
+    const client = await RawClient.connect(port)
+    client.send(PREFACE.slice(0, 10))
+    await until(() => listener.counts.serving === 1)
+    for (let turns = 0; turns < 10; turns++) await turn()
+    await listener.close(1000)
     expect(logs).toEqual([])
   })
 

@@ -4,11 +4,9 @@ import { type Connection, type Head, readHead } from '../net/index.ts'
 import { ActiveConnections } from './active.ts'
 import { Http1Connection } from './h1/connection.ts'
 import { Http2Session } from './h2/session.ts'
-import { type HttpLimitOptions, type HttpLimits, httpLimits } from './limits.ts'
+import { type HttpLimits, httpLimits, type ServeHttpOptions } from './limits.ts'
 import type { HttpRequest } from './request.ts'
 import type { HttpResponse } from './response.ts'
-
-export interface ServeHttpOptions extends HttpLimitOptions {}
 
 /** What is read of a connection's TLS, if a layer above has terminated it. */
 interface MaybeSecure {
@@ -59,11 +57,15 @@ async function versionOf(
 ): Promise<1 | 2 | undefined> {
   if (draining.aborted) return undefined
   const leave = active.add({ drain: () => socket.destroy() }, draining)
+  let begun = false
   try {
     const what = 'an HTTP request'
-    return await readHead(socket, { timeout: limits.headTimeout, limit: PREFACE.length, what }, versionIn)
+    return await readHead(socket, { timeout: limits.headTimeout, limit: PREFACE.length, what }, bytes => {
+      begun = true
+      return versionIn(bytes)
+    })
   } catch (error) {
-    if (isSluiceError(error) && error.side === 'downstream') return undefined
+    if (draining.aborted || (!begun && isSluiceError(error) && error.side === 'downstream')) return undefined
     throw error
   } finally {
     leave()

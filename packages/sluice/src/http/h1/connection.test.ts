@@ -374,6 +374,39 @@ describe('an HTTP/1.1 connection', () => {
     ])
   })
 
+  it('logs whose request failed, and the stack only of what nobody foresaw', async () => {
+    const { port } = await startHttp(() => {
+      throw new TypeError('oops')
+    })
+    await exchange(port, 'GET / HTTP/1.1\r\n\r\n')
+    await exchange(port, GET('/', CLOSE))
+    const known = {
+      connection: expect.stringMatching(/^\d+$/),
+      peer: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+    }
+    const target = 'http'
+    expect(logs).toEqual([
+      {
+        level: 'info',
+        time: expect.anything(),
+        target,
+        ...known,
+        code: 'HTTP_HOST_INVALID',
+        side: 'downstream',
+        msg: 'a request was refused: there is no Host',
+      },
+      {
+        level: 'error',
+        time: expect.anything(),
+        target,
+        ...known,
+        code: 'INTERNAL',
+        error: { code: 'INTERNAL', message: 'oops', stack: expect.stringContaining('connection.test.ts') },
+        msg: 'a service failed',
+      },
+    ])
+  })
+
   it.each<[string, (request: HttpRequest) => unknown]>([
     ['nothing', () => undefined],
     ['a status of 1xx', () => empty(101)],

@@ -145,7 +145,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   /** Ends at once, so that the client can't take what it got for the whole. */
   cut(error: unknown, logged: boolean = false): void {
     if (this.#state >= CLOSING) return
-    if (!logged) logFailure(this.#connection.id, error, 'an answer was cut')
+    if (!logged) logFailure(this.#connection, error, 'an answer was cut')
     this.#exchange?.close()
     this.#connection.reset()
   }
@@ -292,7 +292,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
 
   /** Answers a request that has no service, and closes. */
   #refuse(error: SluiceError): void {
-    logFailure(this.#connection.id, error, 'a request was refused')
+    logFailure(this.#connection, error, 'a request was refused')
     writeRefusal(this.#socket, error)
     this.#close()
   }
@@ -316,7 +316,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     } else if (this.#state === HEAD) {
       if (this.#parser.begun) {
         const what = 'the client ended the connection inside a head'
-        logFailure(this.#connection.id, new SluiceError('DOWNSTREAM_CLOSED', what), 'a request broke off')
+        logFailure(this.#connection, new SluiceError('DOWNSTREAM_CLOSED', what), 'a request broke off')
       }
       this.#close()
     }

@@ -145,7 +145,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner {
   breakBody(error: SluiceError): void {
     if (this.#broken !== undefined) return
     this.#broken = error
-    logFailure(this.#request.connection.id, error, 'the body of a request broke off')
+    logFailure(this.#request.connection, error, 'the body of a request broke off')
     const incoming = this.#incoming
     this.#incoming = undefined
     incoming?.fail(error)
@@ -198,7 +198,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner {
   #onFailure(error: unknown): void {
     if (this.#over) return
     // If the body broke off, that was logged, and it is the cause.
-    if (this.#broken === undefined) logFailure(this.#request.connection.id, error, 'a service failed')
+    if (this.#broken === undefined) logFailure(this.#request.connection, error, 'a service failed')
     this.#answer(failureAnswer(this.#broken ?? error))
   }
 
@@ -214,8 +214,8 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner {
         this.#owner.cut(error)
         return
       }
-      const { id } = this.#request.connection
-      logFailure(id, error, 'a service answered with something that cannot be sent')
+      const { connection } = this.#request
+      logFailure(connection, error, 'a service answered with something that cannot be sent')
       discardBody(response)
       this.#write(failureAnswer(error))
     }

@@ -159,7 +159,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   readonly #onFailure = (error: unknown): void => {
     if (this.#over) return
     logFailure(
-      this.#connection.id,
+      this.#connection,
       error,
       this.#request === undefined ? 'a request was refused' : 'a service failed',
     )
@@ -184,7 +184,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
       this.#cut(error)
       return
     }
-    logFailure(this.#connection.id, error, 'a service answered with something that cannot be sent')
+    logFailure(this.#connection, error, 'a service answered with something that cannot be sent')
     try {
       this.#write(failureAnswer(error))
     } catch (error) {
@@ -286,7 +286,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
 
   /** Ends the stream so that the client can't take what it got for the whole. */
   #cut(error: unknown): void {
-    logFailure(this.#connection.id, error, 'an answer was cut')
+    logFailure(this.#connection, error, 'an answer was cut')
     this.#over = true
     this.deadline = Number.POSITIVE_INFINITY
     this.#cancelSource()

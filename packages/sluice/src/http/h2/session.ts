@@ -130,7 +130,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
     const code = errorCode(cause)
     if (code.startsWith('ERR_HTTP2') || code.startsWith('NGHTTP2')) {
       const error = new SluiceError('HTTP2_PROTOCOL', `the HTTP/2 session ended: ${cause.message}`, { cause })
-      logFailure(this.#connection.id, error, 'an HTTP/2 session was ended')
+      logFailure(this.#connection, error, 'an HTTP/2 session was ended')
     } else {
       logger('http').debug({ connection: this.#connection.id, code }, 'an HTTP/2 session broke off')
     }
