@@ -199,7 +199,7 @@ export function damaged(bytes: fc.Arbitrary<Buffer>): fc.Arbitrary<Buffer> {
     let result = Buffer.from(whole)
     for (const [kind, where, value] of changes) {
       const at = Math.floor(where * result.length)
-      if (kind === 'set') result.fill(value, at, at + 1)
+      if (kind === 'set') result.fill(value, at, Math.min(at + 1, result.length))
       else if (kind === 'cut')
         result = Buffer.concat([result.subarray(0, at), result.subarray(at + 1 + (value & 7))])
       else if (kind === 'insert')

@@ -1,6 +1,8 @@
-// Runs before each test file: proves which runtime this is, and leaves out on Bun what bun-gaps.ts lists.
+// Runs before each test file: proves which runtime this is, leaves out on Bun what bun-gaps.ts lists, and has property
+// tests try the same inputs each time.
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
 import { beforeAll, type RunnerTestCase, type RunnerTestSuite } from 'vitest'
 import { bunGaps } from '../bun-gaps.ts'
 
@@ -13,6 +15,9 @@ const actual = bun === undefined ? `node ${node}` : `bun ${bun}`
 if (expected !== undefined && expected !== actual) {
   throw new Error(`the tests were to run on ${expected}, and run on ${actual}`)
 }
+
+// Another seed looks further: SLUICE_TEST_SEED=$RANDOM npm test
+fc.configureGlobal({ seed: Number(process.env.SLUICE_TEST_SEED ?? 1) })
 
 // biome-ignore lint/correctness/noEmptyPattern: vitest reads the fixtures that are asked for from this pattern
 beforeAll(({}, suite) => {
