@@ -10,6 +10,7 @@ import {
 } from '../core/index.ts'
 import type { Endpoint } from './address.ts'
 import type { Connection } from './connection.ts'
+import { canShareReads, SharedReads, type Take } from './shared-reads.ts'
 import { cut, ignore, type Stream } from './stream.ts'
 
 /** What a connector is asked: where to, and for whom. */
@@ -58,14 +59,16 @@ export function connectTcp(options: ConnectOptions = {}): Connector<unknown> {
   return ({ to, signal }) =>
     new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(givenUp(to, signal))
-      const socket = start(to)
+      const reads = canShareReads ? new SharedReads() : undefined
+      const socket = start(to, reads)
+      if (reads !== undefined) reads.socket = socket
       const timer = setTimeout(() => {
         fail(new SluiceError('CONNECT_TIMEOUT', `${to} did not accept a connection within ${timeout} ms`))
       }, timeout)
       function onConnect(): void {
         stop()
         socket.on('error', ignore)
-        resolve(new ConnectedSocket(socket))
+        resolve(new ConnectedSocket(socket, reads))
       }
       function onError(cause: Error): void {
         fail(connectError(to, cause))
@@ -96,14 +99,24 @@ export function connectTcp(options: ConnectOptions = {}): Connector<unknown> {
 class ConnectedSocket implements Connected {
   socket: Socket
   readonly #transport: Socket
+  readonly #reads: SharedReads | undefined
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, reads: SharedReads | undefined) {
     this.socket = socket
     this.#transport = socket
+    this.#reads = reads
   }
 
   reset(): void {
     cut(this.socket, this.#transport)
+  }
+
+  readInto(take: Take): boolean {
+    const { socket } = this
+    // Not below TLS, and not past what the stream has already.
+    if (this.#reads === undefined || socket !== this.#transport || socket.readableLength > 0) return false
+    this.#reads.take = take
+    return true
   }
 }
 
@@ -112,9 +125,10 @@ function givenUp(to: Endpoint, signal: AbortSignal | undefined): SluiceError {
 }
 
 /** Begins to connect. What the platform refuses at once, such as a path that is too long, gets a code as well. */
-function start(to: Endpoint): Socket {
+function start(to: Endpoint, reads: SharedReads | undefined): Socket {
   try {
-    return netConnect(socketOptions(to))
+    const options = socketOptions(to)
+    return netConnect(reads === undefined ? options : { ...options, onread: reads })
   } catch (cause) {
     throw connectError(to, cause)
   }

@@ -1,5 +1,6 @@
 // Relays bytes both ways between two streams, with backpressure, half-close and an idle limit.
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { type Duration, errorCode, timeLimit } from '../core/index.ts'
 import { isResetTakenForEnd, type Stream } from './stream.ts'
 
@@ -113,10 +114,19 @@ class Relay {
       this.#up += chunk.length
       if (!upstream.write(chunk)) client.pause()
     })
-    upstream.on('data', chunk => {
-      this.#down += chunk.length
-      if (!client.write(chunk)) upstream.pause()
+    const encryptsAtOnce = client instanceof TLSSocket
+    const direct = this.#upstream.readInto?.(bytes => {
+      this.#down += bytes.length
+      // A TLS socket with nothing to write encrypts what it is given before `write` returns. Any other may still be
+      // writing from those bytes when they are overwritten.
+      return client.write(encryptsAtOnce && client.writableLength === 0 ? bytes : Buffer.from(bytes))
     })
+    if (direct !== true) {
+      upstream.on('data', chunk => {
+        this.#down += chunk.length
+        if (!client.write(chunk)) upstream.pause()
+      })
+    }
     client.on('drain', () => upstream.resume())
     upstream.on('drain', () => client.resume())
     client.resume()
