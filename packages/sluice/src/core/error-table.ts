@@ -248,7 +248,8 @@ export const errorTable = {
     side: 'internal',
     retry: 'never',
     status: 500,
-    meaning: 'The certificate for a server name could not be issued.',
+    meaning:
+      'A certificate could not be issued, or its source failed or gave none in time. The cause says why.',
   },
   TLS_SERVER_NAME_REFUSED: {
     side: 'downstream',

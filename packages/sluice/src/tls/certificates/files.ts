@@ -17,8 +17,8 @@ export interface FileOptions {
 }
 
 /**
- * A certificate from PEM files. They are read once, now: renewed files are served after a restart. And whether the key belongs to the certificate, the chain is in
- * order and the certificate is valid today is checked at once.
+ * A certificate from PEM files. They are read once, now, and files that were renewed are served after a restart. Whether
+ * the key belongs to the certificate, the chain is in order and the certificate is valid today is checked at once.
  *
  * @throws {SluiceError} `TLS_CERTIFICATE_FILE`, `TLS_CERTIFICATE_INVALID`, `TLS_CERTIFICATE_EXPIRED`,
  *   `TLS_CERTIFICATE_NOT_YET_VALID`, `TLS_KEY_INVALID`, `TLS_KEY_MISMATCH`
