@@ -453,7 +453,7 @@ export const errorTable = {
     side: 'downstream',
     retry: 'never',
     status: 400,
-    meaning: 'A chunked body is followed by a field that a trailer must not carry (RFC 9110, section 6.5.1).',
+    meaning: 'A body is followed by a field that a trailer must not carry (RFC 9110, section 6.5.1).',
   },
   HTTP_BODY_TIMEOUT: {
     side: 'downstream',

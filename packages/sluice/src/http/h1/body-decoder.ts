@@ -2,6 +2,7 @@
 // came, without copies. Nothing is repaired.
 import { SluiceError } from '../../core/index.ts'
 import { HeaderList } from '../headers.ts'
+import { checkTrailers } from '../trailers.ts'
 import { EXTENSION_END, EXTENSION_NAME_START, nextInExtension } from './chunk-extension.ts'
 import { type SectionLimits, SectionParser } from './section-parser.ts'
 
@@ -34,13 +35,6 @@ const EXTENSION_LIMIT = 4096
 
 /** Digits of a chunk size: 2^53 has 14, and zeros in front must end somewhere. */
 const SIZE_DIGITS = 16
-
-/** Fields that a trailer must not carry (RFC 9110, 6.5.1): framing, routing, authentication, control. */
-const FORBIDDEN_TRAILERS = new Set(
-  `authorization cache-control connection content-encoding content-length content-range content-type cookie expect
-  host keep-alive max-forwards pragma proxy-authenticate proxy-authorization proxy-connection range set-cookie te
-  trailer transfer-encoding upgrade www-authenticate`.split(/\s+/),
-)
 
 export class BodyDecoder {
   readonly #limits: BodyLimits
@@ -176,11 +170,7 @@ export class BodyDecoder {
     if (end < 0) return chunk.length
     if (this.#section.offsets.length > 0) {
       this.#trailers = HeaderList.parsed(this.#section.text, this.#section.offsets)
-      for (const [name] of this.#trailers) {
-        if (FORBIDDEN_TRAILERS.has(name.toLowerCase())) {
-          throw new SluiceError('HTTP_TRAILER_FORBIDDEN', `the trailer section has the field ${name}`)
-        }
-      }
+      checkTrailers(this.#trailers)
     }
     this.#state = DONE
     return end

@@ -1,9 +1,11 @@
 // The body of an HTTP/2 request: from the stream to whoever reads it.
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
-import { SluiceError } from '../../core/index.ts'
+import { logger, SluiceError } from '../../core/index.ts'
 import type { BodySink, BodySource } from '../body.ts'
 import { HeaderList } from '../headers.ts'
 import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
+import { checkTrailers } from '../trailers.ts'
+import { appendField } from './request-head.ts'
 
 /** Bytes of a body that nobody wants that are thrown away before its stream is closed. */
 const WASTE_LIMIT = 256 * 1024
@@ -16,6 +18,7 @@ export class Http2IncomingBody implements BodySource, Swept {
   #trailers: HeaderList | undefined
   #length = 0
   #over = false
+  #failure: SluiceError | undefined
   #started = false
   /** Whether the client waits for `100 Continue` before it sends the body. */
   expectsContinue = false
@@ -27,6 +30,10 @@ export class Http2IncomingBody implements BodySource, Swept {
     this.#stream = stream
     this.#limit = limit
     this.#timeout = timeout
+    // From the beginning, as they can come before anybody reads. The third argument is in no documentation.
+    stream.on('trailers', (fields: IncomingHttpHeaders, _flags: number, raw?: readonly string[]) =>
+      this.#onTrailers(raw ?? pairsOf(fields)),
+    )
   }
 
   /** Whether its end has come. */
@@ -44,12 +51,12 @@ export class Http2IncomingBody implements BodySource, Swept {
     this.#started = true
     const stream = this.#stream
     if (this.#over || stream.destroyed) {
-      queueMicrotask(() => sink.fail(incomplete()))
+      const failure = this.#failure ?? incomplete()
+      queueMicrotask(() => sink.fail(failure))
       return
     }
     this.#sink = sink
     if (this.expectsContinue && !stream.headersSent) stream.additionalHeaders({ ':status': 100 })
-    stream.on('trailers', (trailers: IncomingHttpHeaders) => this.#onTrailers(trailers))
     stream.on('data', (chunk: Buffer) => this.#onData(chunk))
     stream.on('end', () => this.#onEnd())
     this.deadline = sweep.now + this.#timeout
@@ -93,9 +100,16 @@ export class Http2IncomingBody implements BodySource, Swept {
   fail(error: SluiceError = incomplete()): void {
     if (this.#over) return
     this.#over = true
+    this.#failure = error
     const sink = this.#sink
-    this.cancel()
-    sink?.fail(error)
+    this.#sink = undefined
+    sweep.delete(this)
+    this.#stream.pause()
+    try {
+      sink?.fail(error)
+    } catch (cause) {
+      logger('http').error({ error: cause }, 'the reader of a body failed when it was told of a failure')
+    }
   }
 
   #onData(chunk: Buffer): void {
@@ -107,15 +121,25 @@ export class Http2IncomingBody implements BodySource, Swept {
       return
     }
     this.deadline = bodyDeadline(this.deadline, chunk.length, this.#timeout)
-    this.#sink?.data(chunk)
+    try {
+      this.#sink?.data(chunk)
+    } catch (cause) {
+      this.fail(new SluiceError('INTERNAL', 'the reader of a body failed', { cause }))
+    }
   }
 
-  #onTrailers(trailers: IncomingHttpHeaders): void {
-    const list = new HeaderList()
-    for (const [name, value] of Object.entries(trailers)) {
-      for (const one of Array.isArray(value) ? value : [value ?? '']) list.append(name, one)
+  /** @param raw name, value, name, value … */
+  #onTrailers(raw: readonly string[]): void {
+    const trailers = new HeaderList()
+    try {
+      for (let at = 0; at + 1 < raw.length; at += 2) {
+        appendField(trailers, raw[at] as string, raw[at + 1] as string)
+      }
+      checkTrailers(trailers)
+      this.#trailers = trailers
+    } catch (error) {
+      this.fail(error as SluiceError)
     }
-    this.#trailers = list
   }
 
   #onEnd(): void {
@@ -131,8 +155,16 @@ export class Http2IncomingBody implements BodySource, Swept {
     const sink = this.#sink
     this.#sink = undefined
     sweep.delete(this)
-    sink?.end(this.#trailers)
+    try {
+      sink?.end(this.#trailers)
+    } catch (error) {
+      logger('http').error({ error }, 'the reader of a body failed at its end')
+    }
   }
+}
+
+function pairsOf(fields: IncomingHttpHeaders): string[] {
+  return Object.entries(fields).flatMap(([name, value]) => [value ?? ''].flat().flatMap(one => [name, one]))
 }
 
 function incomplete(): SluiceError {

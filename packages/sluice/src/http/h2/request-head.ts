@@ -74,7 +74,7 @@ export function readHttp2Head(raw: readonly string[], targetLimit: number): Http
       default:
         if (CONNECTION_SPECIFIC.has(name)) throw malformed(`${name} does not exist in HTTP/2`)
     }
-    append(headers, name, value)
+    appendField(headers, name, value)
   }
 
   if (method === 'CONNECT') {
@@ -106,7 +106,12 @@ export function readHttp2Head(raw: readonly string[], targetLimit: number): Http
   }
 }
 
-function append(headers: HeaderList, name: string, value: string): void {
+/**
+ * Adds a field as it came.
+ *
+ * @throws {SluiceError} `HTTP_FIELD_MALFORMED`
+ */
+export function appendField(headers: HeaderList, name: string, value: string): void {
   if (name !== name.toLowerCase()) throw malformed('a field name is not in lower case')
   try {
     headers.append(name, value)

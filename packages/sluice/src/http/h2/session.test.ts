@@ -137,6 +137,78 @@ describe('an HTTP/2 session', () => {
     expect(trailers['x-sum']).toBe('1')
   })
 
+  it('gives trailers as they came to a service that reads late', async () => {
+    let trailers: [string, string][] | undefined
+    const { port } = await startHttp(async ({ body }) => {
+      for (let turns = 0; turns < 20; turns++) await turn()
+      await body.text()
+      trailers = [...(body.trailers ?? [])]
+      return text('')
+    })
+    const stream = connect(port).request({ ':method': 'POST', ':path': '/' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'x-b': ['1', '2'], 'x-a': '3' }))
+    stream.end('hello')
+    expect(await answer(stream)).toMatchObject({ status: 200 })
+    expect(trailers).toEqual([
+      ['x-b', '1'],
+      ['x-b', '2'],
+      ['x-a', '3'],
+    ])
+  })
+
+  it.each(['authorization', 'set-cookie', 'host'])(
+    'refuses a trailer section with %s, as HTTP/1.1 does',
+    async name => {
+      const seen: string[] = []
+      const { port } = await startHttp(async ({ path, body }) => {
+        if (path === '/late') for (let turns = 0; turns < 20; turns++) await turn()
+        seen.push(await body.text())
+        return text('fooled')
+      })
+      const session = connect(port)
+      for (const path of ['/', '/late']) {
+        const stream = session.request({ ':method': 'POST', ':path': path }, { waitForTrailers: true })
+        stream.on('wantTrailers', () => stream.sendTrailers({ [name]: '1' }))
+        stream.end('hello')
+        expect(await answer(stream)).toMatchObject({
+          status: 400,
+          body: '400 Bad Request: HTTP_TRAILER_FORBIDDEN\n',
+        })
+      }
+      expect(seen).toEqual([])
+    },
+  )
+
+  it('outlives a reader of a body that throws, and fails its body', async () => {
+    const failures: unknown[] = []
+    const { port } = await startHttp(({ path, body }) => {
+      const fault = (at: string): void => {
+        if (path === at) throw new Error('a fault of the reader')
+      }
+      return new Promise((_resolve, reject) => {
+        body.pipe({
+          data: () => fault('/data'),
+          end: () => {
+            fault('/end')
+            reject(new Error('ended'))
+          },
+          fail: error => {
+            failures.push(error)
+            reject(error)
+          },
+        })
+        if (path === '/end') setImmediate(reject, new Error('nobody told'))
+      })
+    })
+    const session = connect(port)
+    for (const path of ['/data', '/end', '/']) {
+      const stream = session.request({ ':method': 'POST', ':path': path })
+      stream.end('hello')
+      expect(await answer(stream)).toMatchObject({ status: 500 })
+    }
+    expect(failures).toMatchObject([{ code: 'INTERNAL' }])
+  })
+
   it('writes a large body to a slow reader piece by piece', async () => {
     const { port } = await startHttp(() => respond(Buffer.alloc(8_000_000, 'x')))
     const stream = connect(port).request({ ':path': '/' })
