@@ -116,12 +116,23 @@ describe('fetchHandler', () => {
     expect(logs.map(line => line.code)).toEqual(['INTERNAL', 'HTTP_RESPONSE_INVALID'])
   })
 
-  it('refuses what the Fetch API does not know', async () => {
+  it.each([
+    ['a method that it does not know', 'TRACE / HTTP/1.1\r\nHost: a\r\n', 'HTTP_METHOD_UNSUPPORTED'],
+    // Methods have a case, and the Fetch API would make it another method.
+    ['a method that it would change', 'get / HTTP/1.1\r\nHost: a\r\n', 'HTTP_METHOD_UNSUPPORTED'],
+    ['a host that it does not take', 'GET / HTTP/1.1\r\nHost: 256.256.256.256\r\n', 'HTTP_HOST_INVALID'],
+    ['a port that it does not take', 'GET / HTTP/1.1\r\nHost: a:99999\r\n', 'HTTP_HOST_INVALID'],
+  ])('refuses %s', async (_what, head, code) => {
     const { port } = await startHttp(fetchHandler(() => new Response('fooled')))
-    expect((await exchange(port, `TRACE / HTTP/1.1\r\nHost: a\r\n${CLOSE}\r\n`)).statuses).toEqual([501])
-    expect(
-      (await exchange(port, `GET / HTTP/1.1\r\nHost: 256.256.256.256\r\n${CLOSE}\r\n`)).statuses,
-    ).toEqual([400])
+    expect((await exchange(port, `${head}${CLOSE}\r\n`)).received).toMatch(new RegExp(`: ${code}\n$`))
+  })
+
+  it('passes on methods that it has no opinion of, with their bodies', async () => {
+    const { port } = await startHttp(
+      fetchHandler(async request => new Response(`${request.method} ${await request.text()}`)),
+    )
+    const request = `Purge / HTTP/1.1\r\nHost: a\r\n${CLOSE}Content-Length: 2\r\n\r\nhi`
+    expect((await exchange(port, request)).received).toMatch(/Purge hi\r\n0\r\n\r\n$|\r\nPurge hi/)
   })
 
   it('works over HTTP/2', async () => {

@@ -14,7 +14,9 @@ export type FetchHandler<C extends Connection = Connection> = (
 
 /**
  * A service from a web-standard handler. Bodies are streamed both ways, and `request.signal` is aborted when the client
- * goes. A request without a host (HTTP/1.0) gets `localhost`.
+ * goes. A request without a host (HTTP/1.0) gets `localhost`. A `Request` has a URL, in which `/a/../b` is `/b`; the
+ * path as it was sent is in the second argument. A method or a host that the Fetch API does not take is answered with
+ * `HTTP_METHOD_UNSUPPORTED` or `HTTP_HOST_INVALID`.
  *
  * @example
  * ```ts
@@ -31,27 +33,32 @@ export function fetchHandler<C extends Connection>(
   }
 }
 
-/** Methods that the Fetch API gives no body, or does not know at all. */
+/** Methods that the Fetch API gives no body; that it refuses; and that it makes of those in another case. */
 const BODILESS = new Set(['GET', 'HEAD'])
-const UNKNOWN_TO_FETCH = new Set(['TRACE', 'TRACK', 'CONNECT'])
+const REFUSED = new Set(['TRACE', 'TRACK', 'CONNECT'])
+const CHANGED = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'])
 
 function webRequest(request: HttpRequest): Request {
   const { method, headers, body } = request
-  if (UNKNOWN_TO_FETCH.has(method.toUpperCase())) {
+  const upper = method.toUpperCase()
+  if (REFUSED.has(upper) || (method !== upper && CHANGED.has(upper))) {
     throw new SluiceError('HTTP_METHOD_UNSUPPORTED', `${method} can't be expressed with the Fetch API`)
   }
   const fields = new Headers()
   for (const [name, value] of headers) fields.append(name, value)
   const withBody = body.length !== 0 && !BODILESS.has(method)
+  const url = urlOf(request)
   try {
-    return new Request(urlOf(request), {
+    return new Request(url, {
       method,
       headers: fields,
       signal: request.signal,
       ...(withBody && { body: body.stream(), duplex: 'half' }),
     })
   } catch (cause) {
-    throw new SluiceError('HTTP_TARGET_MALFORMED', 'the request has a URL that the Fetch API does not take', {
+    // The path was checked when the request was read; a host is more to a URL than to HTTP.
+    if (URL.canParse(url)) throw cause
+    throw new SluiceError('HTTP_HOST_INVALID', 'the request has a host that the Fetch API does not take', {
       cause,
     })
   }
