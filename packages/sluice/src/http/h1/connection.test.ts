@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { exchange, RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
 import { closed, closeSockets, until } from '../../../test/support/sockets.ts'
+import { type IpAddress, listen } from '../../net/index.ts'
 import {
   Body,
   type BodySink,
@@ -12,6 +13,7 @@ import {
   HeaderList,
   type HttpRequest,
   respond,
+  serveHttp,
   text,
 } from '../index.ts'
 
@@ -373,6 +375,24 @@ describe('an HTTP/1.1 connection', () => {
       { level: 'error', code: 'INTERNAL', msg: 'a service failed' },
     ])
   })
+
+  it.each(['http/1.1', 'h2'])(
+    'ends at once when the client had ended before %s got the socket',
+    async alpn => {
+      const serve = serveHttp(() => text('hi'))
+      const listener = await listen('127.0.0.1:0', {}, async connection => {
+        const { socket } = connection
+        socket.resume()
+        await new Promise(resolve => socket.once('end', resolve))
+        await serve(Object.assign(connection, { tls: { alpn } }))
+      })
+      const client = await RawClient.connect((listener.address as IpAddress).port)
+      client.socket.end()
+      await client.over()
+      await until(() => listener.counts.accepted === 1 && listener.counts.serving === 0)
+      await listener.close()
+    },
+  )
 
   it('logs whose request failed, and the stack only of what nobody foresaw', async () => {
     const { port } = await startHttp(() => {

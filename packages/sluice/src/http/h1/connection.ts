@@ -85,6 +85,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     socket.on('close', () => this.#onClose())
     sweep.add(this)
     if (socket.destroyed) this.#onClose()
+    else if (socket.readableEnded) this.#onEnd()
     else socket.resume()
     return this.#done.promise
   }

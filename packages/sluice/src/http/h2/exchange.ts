@@ -1,10 +1,9 @@
 // One request and its answer on a stream of an HTTP/2 session (RFC 9113, section 8.1).
-import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import { constants, type ServerHttp2Stream } from 'node:http2'
 import { logger, type Service, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
 import { Body, type BodySink, type BodySource } from '../body.ts'
 import { PIECE } from '../body-streams.ts'
-import { httpDate } from '../date.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
 import type { HttpLimits } from '../limits.ts'
@@ -14,6 +13,7 @@ import type { HttpResponse } from '../response.ts'
 import { isBodiless } from '../status.ts'
 import { type Swept, sweep } from '../sweep.ts'
 import { Http2IncomingBody } from './incoming-body.ts'
+import { outgoingHeaders, outgoingTrailers } from './outgoing-fields.ts'
 import { readHttp2Head } from './request-head.ts'
 
 /** END_STREAM on the HEADERS frame: no body follows. */
@@ -21,9 +21,6 @@ const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM
 
 /** How long a client may go on with a request that is answered and that nobody reads. */
 const LINGER = 5000
-
-/** Fields of an answer that HTTP/2 must not carry (RFC 9113, 8.2.2). */
-const UNSENT = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'te'])
 
 export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   readonly #stream: ServerHttp2Stream
@@ -260,10 +257,8 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   }
 
   #sendTrailers(): void {
-    const fields: OutgoingHttpHeaders = Object.create(null)
-    for (const [name, value] of this.#trailers ?? []) add(fields, name.toLowerCase(), value)
     try {
-      this.#stream.sendTrailers(fields)
+      this.#stream.sendTrailers(outgoingTrailers(this.#trailers))
     } catch (error) {
       this.#cut(new SluiceError('HTTP_RESPONSE_INVALID', 'the trailers can not be sent', { cause: error }))
     }
@@ -301,25 +296,6 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
       logger('http').error({ error }, 'a body failed while it was cancelled')
     }
   }
-}
-
-/** Fields as node:http2 takes them: lower case, several of one name in a list. The names are the program's own. */
-function outgoingHeaders({ status, headers }: HttpResponse): OutgoingHttpHeaders {
-  const fields: OutgoingHttpHeaders = Object.create(null)
-  fields[':status'] = status
-  for (let index = 0, size = headers.size; index < size; index++) {
-    const name = headers.nameAt(index).toLowerCase()
-    if (!UNSENT.has(name)) add(fields, name, headers.valueAt(index))
-  }
-  fields.date ??= httpDate()
-  return fields
-}
-
-function add(fields: OutgoingHttpHeaders, name: string, value: string): void {
-  const before = fields[name]
-  if (before === undefined) fields[name] = value
-  else if (Array.isArray(before)) before.push(value)
-  else fields[name] = [String(before), value]
 }
 
 function ignore(): void {}

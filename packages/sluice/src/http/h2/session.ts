@@ -56,6 +56,8 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
     const { socket } = this.#connection
     socket.on('error', ignore)
     socket.on('close', () => this.#onClose())
+    // Without a client there is nothing to do, and its end is told only once.
+    if (socket.readableEnded) socket.destroy()
     if (socket.destroyed) {
       this.#onClose()
       return this.#done.promise
