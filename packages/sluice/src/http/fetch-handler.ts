@@ -33,15 +33,19 @@ export function fetchHandler<C extends Connection>(
   }
 }
 
-/** Methods that the Fetch API gives no body; that it refuses; and that it makes of those in another case. */
+/** Methods to which the Fetch API gives no body, methods that it refuses, and methods that it surely takes as they are. */
 const BODILESS = new Set(['GET', 'HEAD'])
 const REFUSED = new Set(['TRACE', 'TRACK', 'CONNECT'])
-const CHANGED = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT'])
+const USUAL = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT'])
+
+/** It makes GET of `get`. Bun 1.4 makes GET of every method that it does not know, and takes TRACE. */
+function isExpressible(method: string): boolean {
+  return !REFUSED.has(method.toUpperCase()) && new Request('http://localhost/', { method }).method === method
+}
 
 function webRequest(request: HttpRequest): Request {
   const { method, headers, body } = request
-  const upper = method.toUpperCase()
-  if (REFUSED.has(upper) || (method !== upper && CHANGED.has(upper))) {
+  if (!USUAL.has(method) && !isExpressible(method)) {
     throw new SluiceError('HTTP_METHOD_UNSUPPORTED', `${method} can't be expressed with the Fetch API`)
   }
   const fields = new Headers()
