@@ -10,6 +10,7 @@ import type { HttpRequest } from '../request.ts'
 import type { HttpResponse } from '../response.ts'
 import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
 import type { BodyLimits } from './body-decoder.ts'
+import { Closing, LINGER } from './closing.ts'
 import { type ExchangeOwner, Http1Exchange, writeRefusal } from './exchange.ts'
 import { type RequestHead, RequestHeadParser } from './request-head.ts'
 
@@ -22,10 +23,6 @@ const TAKING = 2
 /** Nothing more will be read or written; the client gets time to read what was written. */
 const CLOSING = 3
 const CLOSED = 4
-
-/** After the last byte was written: how long, and for how many bytes, the client is listened to before it is closed. */
-const LINGER = 5000
-const LINGER_BYTES = 1024 * 1024
 
 const NOTHING = Buffer.alloc(0)
 
@@ -48,8 +45,8 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   #at = 0
   #advancing = false
   #paused = false
-  #lingered = 0
   #exchange: Http1Exchange<C> | undefined
+  #closing: Closing | undefined
   /** Whether another request can follow the one that was answered. */
   #keepAlive = true
 
@@ -153,8 +150,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
 
   #onData(chunk: Buffer): void {
     if (this.#state === CLOSING) {
-      this.#lingered += chunk.length
-      if (this.#lingered > LINGER_BYTES) this.#socket.pause()
+      this.#closing?.ignore(chunk.length)
       return
     }
     // Only what was on its way while the socket was being paused finds something waiting.
@@ -323,7 +319,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     }
   }
 
-  /** Ends in order: what was written is sent, the client may read it, then the connection goes. */
+  /** Ends in order. */
   #close(): void {
     if (this.#state >= CLOSING) return
     this.#state = CLOSING
@@ -332,16 +328,9 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     this.deadline = sweep.now + this.#limits.writeTimeout
     this.#exchange?.close()
     this.#exchange = undefined
-    const socket = this.#socket
-    if (this.#ended) {
-      socket.end(() => socket.destroy())
-    } else {
-      // Bytes that are unread at the end would make it a reset, which can take the answer away from the client.
-      socket.end(() => {
-        this.deadline = sweep.now + LINGER
-      })
-      socket.resume()
-    }
+    this.#closing = new Closing(this.#socket, this.#ended, () => {
+      this.deadline = sweep.now + LINGER
+    })
   }
 }
 
