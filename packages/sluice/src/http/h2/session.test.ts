@@ -376,6 +376,16 @@ describe('an HTTP/2 session', () => {
     gate.resolve()
   })
 
+  it('takes limits that are more than HTTP/2 can tell', async () => {
+    const { port } = await startHttp(() => text('hi'), {
+      headLimit: '8gb',
+      fieldLimit: 2 ** 40,
+      streamLimit: 2 ** 40,
+    })
+    const session = connect(port)
+    expect(await answer(session.request({ ':path': '/' }))).toMatchObject({ status: 200 })
+  })
+
   it('ends a session that resets streams without end (rapid reset)', async () => {
     const { port, listener } = await startHttp(() => new Promise<never>(() => undefined))
     const session = connect(port)

@@ -17,6 +17,9 @@ import { Http2Exchange } from './exchange.ts'
 const STREAM_WINDOW = 256 * 1024
 const SESSION_WINDOW = 1024 * 1024
 
+/** The largest value of a setting (RFC 9113, 6.5.1). */
+const LARGEST = 2 ** 32 - 1
+
 /** Pseudo-header fields of a request, which come on top of the limit on fields. */
 const PSEUDO_HEADERS = 4
 
@@ -63,7 +66,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
       return this.#done.promise
     }
     const session = http2.performServerHandshake(socket, {
-      maxHeaderListPairs: this.#limits.fields + PSEUDO_HEADERS,
+      maxHeaderListPairs: Math.min(this.#limits.fields + PSEUDO_HEADERS, LARGEST),
       maxSettings: 32,
       maxOutstandingPings: 10,
       maxSessionMemory: 10,
@@ -73,9 +76,9 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
       streamResetRate: RESET_RATE,
       unknownProtocolTimeout: 1,
       settings: {
-        maxConcurrentStreams: this.#limits.streams,
+        maxConcurrentStreams: Math.min(this.#limits.streams, LARGEST),
         initialWindowSize: STREAM_WINDOW,
-        maxHeaderListSize: this.#limits.head,
+        maxHeaderListSize: Math.min(this.#limits.head, LARGEST),
       },
     })
     this.#session = session
