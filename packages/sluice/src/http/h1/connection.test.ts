@@ -394,6 +394,27 @@ describe('an HTTP/1.1 connection', () => {
     },
   )
 
+  it('cuts an answer whose source throws when it is to go on', async () => {
+    const { port, listener } = await startHttp(() =>
+      respond(
+        Body.of({
+          start: sink => {
+            queueMicrotask(() => sink.data(Buffer.alloc(16_000_000)))
+          },
+          pause: () => undefined,
+          resume: () => {
+            throw new Error('a fault of the source')
+          },
+          cancel: () => undefined,
+        }),
+      ),
+    )
+    const client = await RawClient.connect(port)
+    await client.send(GET('/')).over()
+    await until(() => listener.counts.serving === 0)
+    expect(logs).toMatchObject([{ code: 'INTERNAL', msg: 'an answer was cut' }])
+  })
+
   it('logs whose request failed, and the stack only of what nobody foresaw', async () => {
     const { port } = await startHttp(() => {
       throw new TypeError('oops')

@@ -98,7 +98,11 @@ export class OutgoingBody implements BodySink {
   drained(): void {
     if (!this.#waiting) return
     this.#waiting = false
-    this.#source?.resume()
+    try {
+      this.#source?.resume()
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   /** The connection is gone: the rest is not wanted. */

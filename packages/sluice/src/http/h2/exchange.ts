@@ -227,7 +227,11 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
     if (!this.#waiting) return
     this.#waiting = false
     this.deadline = Number.POSITIVE_INFINITY
-    this.#source?.resume()
+    try {
+      this.#source?.resume()
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   #watch(): void {

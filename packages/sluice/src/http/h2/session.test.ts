@@ -376,6 +376,26 @@ describe('an HTTP/2 session', () => {
     gate.resolve()
   })
 
+  it('cuts an answer whose source throws when it is to go on', async () => {
+    const { port } = await startHttp(() =>
+      respond(
+        Body.of({
+          start: sink => {
+            queueMicrotask(() => sink.data(Buffer.alloc(16_000_000)))
+          },
+          pause: () => undefined,
+          resume: () => {
+            throw new Error('a fault of the source')
+          },
+          cancel: () => undefined,
+        }),
+      ),
+    )
+    const cut = await answer(connect(port).request({ ':path': '/' }))
+    expect(cut.code).toBe(http2.constants.NGHTTP2_INTERNAL_ERROR)
+    expect(logs).toMatchObject([{ code: 'INTERNAL', msg: 'an answer was cut' }])
+  })
+
   it('takes limits that are more than HTTP/2 can tell', async () => {
     const { port } = await startHttp(() => text('hi'), {
       headLimit: '8gb',
