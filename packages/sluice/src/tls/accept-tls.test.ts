@@ -268,6 +268,40 @@ describe('acceptTls', () => {
   })
 })
 
+describe('acceptTls and server names', () => {
+  it.each(['a\r\nX: y', '../../etc', 'a b', '\u001b[2J', 'a..b'])(
+    'refuses %j, with its ClientHello read or not',
+    async servername => {
+      for (const clientHello of [false, true]) {
+        const listener = await serve({ clientHello })
+        const socket = connect({
+          port: listener.port,
+          host: '127.0.0.1',
+          servername,
+          rejectUnauthorized: false,
+        })
+        sockets.push(socket)
+        await closed(socket)
+        expect((await listener.next()).error?.code).toBe(
+          clientHello ? 'TLS_CLIENT_HELLO_MALFORMED' : 'TLS_SERVER_NAME_REFUSED',
+        )
+      }
+    },
+  )
+
+  it('knows the name of a resumed TLS 1.2 session where the ClientHello is read', async () => {
+    const listener = await serve({ clientHello: true, maxVersion: 'TLSv1.2' })
+    const first = await client(listener, { servername: 'first.example' })
+    const session = first.getSession()!
+    await listener.next()
+    for (const servername of ['first.example', 'second.example']) {
+      await client(listener, { servername, session })
+      const { tls } = await listener.next()
+      expect(tls?.serverName).toBe(servername)
+    }
+  })
+})
+
 describe('acceptTls and certificates', () => {
   it('serves a certificate that came later, and its successors', async () => {
     const sources = [selfSigned({ names: ['one.example'] }), selfSigned({ names: ['two.example'] })]

@@ -5,7 +5,12 @@ import { type Connection, readHead } from '../net/index.ts'
 import { Acceptor } from './acceptor.ts'
 import type { CertificateSource } from './certificates/index.ts'
 import { clientCertificate } from './client-certificate.ts'
-import { type ClientHello, clientHelloReader, clientHelloWireLimit } from './client-hello/index.ts'
+import {
+  type ClientHello,
+  clientHelloReader,
+  clientHelloWireLimit,
+  isServerName,
+} from './client-hello/index.ts'
 import { handshakeTimeout } from './handshake-error.ts'
 import type { Secure, TlsInfo, TlsVersion, WithClientCertificate, WithClientHello } from './info.ts'
 import { contextOptions, type ProtocolOptions, protocolList } from './protocol-options.ts'
@@ -133,10 +138,10 @@ function describe(
   clientHello: ClientHello | undefined,
   certificate: TlsInfo['clientCertificate'],
 ): TlsInfo & { clientHello: ClientHello | undefined } {
-  const { servername, alpnProtocol } = socket as { servername?: unknown; alpnProtocol?: unknown }
+  const { alpnProtocol } = socket as { alpnProtocol?: unknown }
   const { name, standardName } = socket.getCipher()
   return {
-    serverName: typeof servername === 'string' && servername !== '' ? servername : undefined,
+    serverName: clientHello === undefined ? serverNameOf(socket) : clientHello.serverNameAsSent,
     alpn: typeof alpnProtocol === 'string' && alpnProtocol !== '' ? alpnProtocol : undefined,
     version: socket.getProtocol() as TlsVersion,
     cipher: name,
@@ -145,6 +150,17 @@ function describe(
     clientHello,
     clientCertificate: certificate,
   }
+}
+
+/** The platform hands on whatever bytes a client put there; they go into log lines, headers and decisions. */
+function serverNameOf(socket: TLSSocket): string | undefined {
+  const { servername } = socket as { servername?: unknown }
+  if (typeof servername !== 'string' || servername === '') return undefined
+  if (isServerName(servername)) return servername
+  throw new SluiceError(
+    'TLS_SERVER_NAME_REFUSED',
+    `the client asked for ${JSON.stringify(servername.slice(0, 64))}, which is not a host name`,
+  )
 }
 
 async function readClientHello(connection: Connection, timeout: number): Promise<ClientHello> {

@@ -6,7 +6,11 @@ export type TlsVersion = 'TLSv1.2' | 'TLSv1.3'
 
 /** What was agreed on in the handshake. `acceptTls` sets it as `tls` on the connection. */
 export interface TlsInfo {
-  /** The server name that the client asked for (SNI), as it sent it; undefined if it named none. */
+  /**
+   * The server name that the client asked for (SNI), as it sent it; undefined if it named none. The runtimes do not tell
+   * it of a TLS 1.2 session that was resumed: it is undefined then too, unless `clientHello: true` has it read. So a
+   * decision by name has to refuse what it has no name of.
+   */
   readonly serverName: string | undefined
   /** The application protocol that was agreed on; undefined if client and server have none in common, or offer none. */
   readonly alpn: string | undefined

@@ -77,7 +77,11 @@ export async function freePort(): Promise<number> {
 /** A folder of its own under the system's temporary folder, and how to remove it. */
 export function temporaryFolder(prefix = 'sluice-'): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), prefix))
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+  // Programs of several processes (Chromium) may still write there for a moment after the first one has ended.
+  return {
+    path,
+    remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }),
+  }
 }
 
 /** Starts a program that goes on running, in the foreground, and waits until its ports accept. */

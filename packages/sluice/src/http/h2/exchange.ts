@@ -235,6 +235,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   }
 
   #watch(): void {
+    if (this.#closed) return
     this.deadline = sweep.now + this.#limits.writeTimeout
     sweep.add(this)
   }
@@ -244,6 +245,8 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
     this.#over = true
     if (this.#incoming !== undefined) this.#incoming.answered = true
     if (this.#incoming?.reading !== true) this.#watch()
+    // While the body is read, its own limits hold; afterwards the client has to take the answer.
+    else this.#incoming.whenLeft = () => this.#watch()
     if (this.#incoming?.over === false && !this.#incoming.reading) {
       // The rest is not wanted (RFC 9113, 8.1). A client that is told so at once can lose the answer (curl 7.88), so it
       // gets the time to stop by itself.

@@ -24,6 +24,8 @@ export class Http2IncomingBody implements BodySource, Swept {
   expectsContinue = false
   /** Whether the answer has been written. */
   answered = false
+  /** Called when nobody reads it any more: its end has come, or it failed, or its reader has had enough. */
+  whenLeft: (() => void) | undefined
   deadline: number = Number.POSITIVE_INFINITY
 
   constructor(stream: ServerHttp2Stream, limit: number, timeout: number) {
@@ -76,9 +78,14 @@ export class Http2IncomingBody implements BodySource, Swept {
 
   cancel(): void {
     this.#started = true
+    this.#leave()
+    this.#stream.pause()
+  }
+
+  #leave(): void {
     this.#sink = undefined
     sweep.delete(this)
-    this.#stream.pause()
+    this.whenLeft?.()
   }
 
   /** Throws away what is still to come; says when it becomes too much. */
@@ -102,8 +109,7 @@ export class Http2IncomingBody implements BodySource, Swept {
     this.#over = true
     this.#failure = error
     const sink = this.#sink
-    this.#sink = undefined
-    sweep.delete(this)
+    this.#leave()
     this.#stream.pause()
     try {
       sink?.fail(error)
@@ -153,8 +159,7 @@ export class Http2IncomingBody implements BodySource, Swept {
     }
     this.#over = true
     const sink = this.#sink
-    this.#sink = undefined
-    sweep.delete(this)
+    this.#leave()
     try {
       sink?.end(this.#trailers)
     } catch (error) {

@@ -493,6 +493,29 @@ describe('an HTTP/2 session', () => {
     await until(() => listener.counts.serving === 0)
   })
 
+  it('cuts an answer that nobody takes, also one that was given before the body had been read', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    let body: Promise<string> | undefined
+    const { port, listener } = await startHttp(request => {
+      body = request.body.text()
+      return respond(Buffer.alloc(5000))
+    })
+    const session = connect(port, { settings: { initialWindowSize: 0 } })
+    const stream = session.request({ ':path': '/', ':method': 'POST' })
+    const code = new Promise(resolve => stream.once('close', () => resolve(stream.rstCode)))
+    stream.on('error', () => undefined)
+    stream.write('first')
+    await new Promise(resolve => stream.once('response', resolve))
+    stream.end('last')
+    expect(await body).toBe('firstlast')
+    for (let turns = 0; turns < 10; turns++) await turn()
+    vi.advanceTimersByTime(31_000)
+    expect(await code).toBe(http2.constants.NGHTTP2_INTERNAL_ERROR)
+    expect(logs.map(line => line.code)).toEqual(['HTTP_WRITE_TIMEOUT'])
+    session.destroy()
+    await until(() => listener.counts.serving === 0)
+  })
+
   it('ends when its client has ended, after what was asked for is answered', async () => {
     const gate = Promise.withResolvers<void>()
     const { port, listener } = await startHttp(async () => {

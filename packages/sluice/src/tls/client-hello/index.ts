@@ -13,3 +13,4 @@ export {
   parseClientHello,
 } from './parse.ts'
 export { isGrease, versionName } from './registry.ts'
+export { isServerName } from './server-name.ts'

@@ -28,8 +28,13 @@ export function readServerName(extension: Cursor): string {
   const bytes = extension.opaque(2, 1, 'server_name')
   if (extension.left > 0) throw malformed('has more than one server_name')
   const name = bytes.toString('latin1')
-  if (name.length > LONGEST_NAME || !NAME.test(name)) {
+  if (!isServerName(name)) {
     throw malformed(`has the server_name "${printable(bytes, 64)}", which is not a host name`)
   }
   return name
+}
+
+/** Whether a name is one that is believed to be a name at all. */
+export function isServerName(name: string): boolean {
+  return name.length <= LONGEST_NAME && NAME.test(name)
 }
