@@ -9,6 +9,7 @@ const SECTIONS = {
   'proxy-protocol': 'PROXY headers, read and written.',
   tls: 'Certificates and handshakes, with clients and with backends.',
   http: 'Requests and responses, HTTP/1.1 and HTTP/2.',
+  'http-upstream': 'What upstreams do, as a client of HTTP sees it.',
   proxy: 'Backends: balancing, health, retries.',
   config: 'Configuration files.',
   server: 'Workers, reload and administration.',
@@ -33,7 +34,8 @@ A log line has the code in \`code\`; the causes are in \`cause\`, or in \`error\
 - **Side** is who caused it: \`downstream\` the client, \`upstream\` the backend, \`internal\` Sluice, its configuration, or the
   machine that it runs on.
 - **Retry** is whether the same work may be tried again: \`never\`; \`reused-connection\` only if it went over a reused
-  connection that had died meanwhile; \`idempotent\` whenever doing the work twice does no harm.
+  connection that had died meanwhile, and doing it twice does no harm; \`idempotent\` whenever doing it twice does no harm;
+  \`always\`, because nobody has begun with it.
 - **Status** is what an HTTP client is answered, where there is a client that speaks HTTP and can still be answered.
 `
 

@@ -4,10 +4,10 @@
 export type Side = 'downstream' | 'upstream' | 'internal'
 
 /**
- * Whether the same work may be tried again: never, only if it went over a reused connection that had died, or
- * whenever the work is idempotent.
+ * Whether the same work may be tried again: never, only if it is idempotent and went over a reused connection that had
+ * died, whenever it is idempotent, or always, as nobody has begun with it.
  */
-export type Retry = 'never' | 'reused-connection' | 'idempotent'
+export type Retry = 'never' | 'reused-connection' | 'idempotent' | 'always'
 
 export interface ErrorKind {
   readonly side: Side
@@ -494,6 +494,82 @@ export const errorTable = {
     side: 'downstream',
     retry: 'never',
     meaning: 'The HTTP/2 peer broke RFC 9113, or a limit against floods.',
+  },
+
+  HTTP_UPGRADE_REFUSED: {
+    side: 'downstream',
+    retry: 'never',
+    status: 501,
+    meaning: 'The client asks to change to a protocol that can not be served here.',
+  },
+  HTTP_REQUEST_TIMEOUT: {
+    side: 'internal',
+    retry: 'never',
+    status: 504,
+    meaning: 'The whole answer was not complete within the time limit of the `timeout` layer.',
+  },
+
+  // http-upstream
+  HTTP_UPSTREAM_MALFORMED: {
+    side: 'upstream',
+    retry: 'never',
+    status: 502,
+    meaning:
+      'The upstream answered something that is not HTTP as RFC 9110, 9112 or 9113 have it, or an answer over the limits on its head. The message says what.',
+  },
+  HTTP_UPSTREAM_CLOSED: {
+    side: 'upstream',
+    retry: 'reused-connection',
+    status: 502,
+    meaning: 'The upstream closed the connection before the head of its answer was complete.',
+  },
+  HTTP_UPSTREAM_REFUSED: {
+    side: 'upstream',
+    retry: 'always',
+    status: 502,
+    meaning: 'The upstream did not begin with the request (HTTP/2: REFUSED_STREAM, or after GOAWAY).',
+  },
+  HTTP_UPSTREAM_INCOMPLETE: {
+    side: 'upstream',
+    retry: 'never',
+    status: 502,
+    meaning: 'The upstream broke its answer off; the client was cut off as well, so that it can tell.',
+  },
+  HTTP_UPSTREAM_TIMEOUT: {
+    side: 'upstream',
+    retry: 'idempotent',
+    status: 504,
+    meaning: 'The upstream did not begin to answer in time.',
+  },
+  HTTP_UPSTREAM_BODY_TIMEOUT: {
+    side: 'upstream',
+    retry: 'never',
+    status: 504,
+    meaning: 'The body of the answer stood still at the upstream, or came more slowly than allowed.',
+  },
+  HTTP_UPSTREAM_WRITE_TIMEOUT: {
+    side: 'upstream',
+    retry: 'never',
+    status: 504,
+    meaning: 'The upstream did not take the body of the request in time.',
+  },
+  HTTP_UPSTREAM_PROTOCOL: {
+    side: 'upstream',
+    retry: 'never',
+    status: 502,
+    meaning: 'The upstream does not speak the version of HTTP that it was configured with.',
+  },
+  HTTP_QUEUE_FULL: {
+    side: 'upstream',
+    retry: 'idempotent',
+    status: 503,
+    meaning: 'All connections to the upstream are in use, and as many requests wait for one as may.',
+  },
+  HTTP_QUEUE_TIMEOUT: {
+    side: 'upstream',
+    retry: 'idempotent',
+    status: 503,
+    meaning: 'No connection to the upstream became free in time.',
   },
 
   // cli

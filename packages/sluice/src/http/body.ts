@@ -5,7 +5,12 @@ import type { HeaderList } from './headers.ts'
 
 /** Takes a body as it comes. After `end` or `fail` nothing more is called. */
 export interface BodySink {
-  /** The next bytes. They are valid until the call returns and after it: nobody writes over them. */
+  /**
+   * True if `data` is done with its bytes when it returns. A source may then lend it a buffer that it reads into again;
+   * otherwise bytes stay valid: nobody writes over them.
+   */
+  readonly borrows?: boolean
+  /** The next bytes. */
   data(chunk: Buffer): void
   /** All bytes have come. */
   end(trailers?: HeaderList): void

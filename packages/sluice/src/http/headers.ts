@@ -6,16 +6,18 @@ import { allIn, equalsIgnoringCase, TOKEN, VALUE } from './grammar.ts'
 /** What fields can be made from: a list of fields, pairs, or an object that the program wrote. */
 export type HeaderFields = HeaderList | Iterable<readonly [string, string]> | Readonly<Record<string, string>>
 
+const NO_OFFSETS: readonly number[] = []
+
 /**
  * Fields in their order, names in the case in which they came. A value is text of Latin-1 characters without CR, LF
  * or NUL: what could end a field can't get in.
  */
 export class HeaderList implements Iterable<[name: string, value: string]> {
-  /** Name, value, name, value … Empty while the fields are still slices of `#text`. */
+  /** Name, value, name, value … of the fields behind those that are still slices of `#text`. */
   #list: string[] = []
   /** The text of a parsed section, and in it for each field: name begin, name end, value begin, value end. */
   #text = ''
-  #offsets: readonly number[] | undefined
+  #offsets: readonly number[] = NO_OFFSETS
 
   /**
    * @throws {SluiceError} `HTTP_HEADER_INVALID`
@@ -41,7 +43,7 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
 
   /** How many fields there are; one that was sent twice counts twice. */
   get size(): number {
-    return this.#offsets === undefined ? this.#list.length / 2 : this.#offsets.length / 4
+    return this.#offsets.length / 4 + this.#list.length / 2
   }
 
   has(name: string): boolean {
@@ -79,8 +81,54 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
    */
   append(name: string, value: string): this {
     checkName(name)
-    this.#entries().push(name, checkedValue(name, value))
+    this.#list.push(name, checkedValue(name, value))
     return this
+  }
+
+  /** Adds a field that needs no check: name and value are Sluice's own, or were proved by a parser. */
+  appendProved(name: string, value: string): void {
+    this.#list.push(name, value)
+  }
+
+  /**
+   * A list without some of the fields. Those that a parser has proved stay slices of what came.
+   *
+   * @param drop whether the field whose name is in `text` from `start` to `end` is left out
+   */
+  without(drop: (text: string, start: number, end: number) => boolean): HeaderList {
+    const kept = new HeaderList()
+    const offsets = this.#offsets
+    if (offsets.length > 0) {
+      const text = this.#text
+      const left: number[] = []
+      for (let at = 0; at < offsets.length; at += 4) {
+        const start = offsets[at] as number
+        const end = offsets[at + 1] as number
+        if (drop(text, start, end)) continue
+        left.push(start, end, offsets[at + 2] as number, offsets[at + 3] as number)
+      }
+      kept.#text = text
+      kept.#offsets = left
+    }
+    const list = this.#list
+    for (let at = 0; at < list.length; at += 2) {
+      const name = list[at] as string
+      if (!drop(name, 0, name.length)) kept.#list.push(name, list[at + 1] as string)
+    }
+    return kept
+  }
+
+  /** All fields as field lines of HTTP/1.1, each with its CR LF; those that were parsed as they came. */
+  toLines(): string {
+    const offsets = this.#offsets
+    const text = this.#text
+    let lines = ''
+    for (let at = 0; at < offsets.length; at += 4) {
+      lines += `${text.slice(offsets[at], offsets[at + 3])}\r\n`
+    }
+    const list = this.#list
+    for (let at = 0; at < list.length; at += 2) lines += `${list[at]}: ${list[at + 1]}\r\n`
+    return lines
   }
 
   /**
@@ -91,12 +139,12 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
   set(name: string, value: string): this {
     checkName(name)
     const checked = checkedValue(name, value)
-    const list = this.#entries()
     const lower = name.toLowerCase()
     const first = this.#find(lower, 0)
     if (first < 0) {
-      list.push(name, checked)
+      this.#list.push(name, checked)
     } else {
+      const list = this.#entries()
       list[first * 2] = name
       list[first * 2 + 1] = checked
       this.#remove(lower, first + 1)
@@ -119,8 +167,10 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
 
   /** The name of the field at a position, as it was written. */
   nameAt(index: number): string {
-    if (this.#offsets === undefined) return this.#list[index * 2] as string
-    return this.#text.slice(this.#offsets[index * 4], this.#offsets[index * 4 + 1])
+    const at = index * 4
+    const parsed = this.#offsets
+    if (at >= parsed.length) return this.#list[index * 2 - parsed.length / 2] as string
+    return this.#text.slice(parsed[at], parsed[at + 1])
   }
 
   /** The value of the field at a position. */
@@ -129,22 +179,22 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
   }
 
   #value(index: number): string {
-    if (this.#offsets === undefined) return this.#list[index * 2 + 1] as string
-    return this.#text.slice(this.#offsets[index * 4 + 2], this.#offsets[index * 4 + 3])
+    const at = index * 4
+    const parsed = this.#offsets
+    if (at >= parsed.length) return this.#list[index * 2 - parsed.length / 2 + 1] as string
+    return this.#text.slice(parsed[at + 2], parsed[at + 3])
   }
 
   #find(lower: string, from: number): number {
     const offsets = this.#offsets
-    if (offsets === undefined) {
-      for (let at = from * 2; at < this.#list.length; at += 2) {
-        const name = this.#list[at] as string
-        if (equalsIgnoringCase(name, 0, name.length, lower)) return at / 2
-      }
-    } else {
-      for (let at = from * 4; at < offsets.length; at += 4) {
-        if (equalsIgnoringCase(this.#text, offsets[at] as number, offsets[at + 1] as number, lower))
-          return at / 4
-      }
+    for (let at = from * 4; at < offsets.length; at += 4) {
+      if (equalsIgnoringCase(this.#text, offsets[at] as number, offsets[at + 1] as number, lower))
+        return at / 4
+    }
+    const parsed = offsets.length / 4
+    for (let at = Math.max(0, from - parsed) * 2; at < this.#list.length; at += 2) {
+      const name = this.#list[at] as string
+      if (equalsIgnoringCase(name, 0, name.length, lower)) return parsed + at / 2
     }
     return -1
   }
@@ -162,14 +212,14 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
     list.length = kept
   }
 
-  /** Leaves the parsed text behind, before the first change. */
+  /** Leaves the parsed text behind, before a change of what is there. */
   #entries(): string[] {
-    if (this.#offsets !== undefined) {
+    if (this.#offsets.length > 0) {
       const list: string[] = []
       for (let at = 0; at < this.size; at++) list.push(this.nameAt(at), this.#value(at))
       this.#list = list
       this.#text = ''
-      this.#offsets = undefined
+      this.#offsets = NO_OFFSETS
     }
     return this.#list
   }

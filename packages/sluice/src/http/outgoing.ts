@@ -8,13 +8,18 @@ import { isFinalStatus } from './status.ts'
 /**
  * What no version of HTTP can send.
  *
+ * @param upgrade what the request asked to change to
  * @throws {SluiceError} `HTTP_RESPONSE_INVALID`
  */
-export function checkResponse(response: HttpResponse): void {
+export function checkResponse(response: HttpResponse, upgrade: string | undefined): void {
   if (typeof response !== 'object' || response === null) {
     throw invalidResponse('the service answered nothing; return text(), json() or another answer')
   }
-  if (!isFinalStatus(response.status))
+  if (response.tunnel !== undefined) {
+    if (response.status !== 101 || upgrade === undefined) {
+      throw invalidResponse('it has a tunnel, without status 101 or to a request that asked for no upgrade')
+    }
+  } else if (!isFinalStatus(response.status))
     throw invalidResponse(`${response.status} is no final status, 200 to 599`)
   if (!(response.headers instanceof HeaderList)) throw invalidResponse('its headers are no HeaderList')
   if (!(response.body instanceof Body)) throw invalidResponse('its body is no Body; make one with Body.from')

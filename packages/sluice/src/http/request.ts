@@ -2,6 +2,7 @@
 import type { Connection } from '../net/index.ts'
 import type { Body } from './body.ts'
 import type { HeaderList } from './headers.ts'
+import { RequestRecord } from './request-record.ts'
 
 export type HttpVersion = '1.0' | '1.1' | '2'
 
@@ -23,8 +24,73 @@ export interface HttpRequest<out C = Connection> {
   readonly headers: HeaderList
   readonly body: Body
   readonly connection: C
+  /**
+   * The protocol that the client asks to change to, in lower case, `websocket` for example; undefined if it asks for none.
+   * Over HTTP/1.1 that is the Upgrade field (RFC 9110, 7.8), over HTTP/2 an extended CONNECT (RFC 8441), which is shown
+   * as the GET that it stands for. Whoever agrees answers with status 101 and a `tunnel`.
+   */
+  readonly upgrade: string | undefined
+  /** Whether the client waits for `100 Continue` before it sends the body. It is sent when the body is first read. */
+  readonly expectsContinue: boolean
   /** Aborted when the client goes before the answer is complete. Made when it is first asked for. */
   readonly signal: AbortSignal
+  /** Calls back when the client goes before the answer is complete; at once if it has gone. Cheaper than `signal`. */
+  whenGone(callback: () => void): void
+  /**
+   * Sends an informational response ahead of the answer: 102 to 199, 103 Early Hints for example. Does nothing where that
+   * can't be: over HTTP/1.0, or once the answer has begun.
+   */
+  inform(status: number, headers: HeaderList): void
+  /** Calls back once, when the exchange is over: the answer has been written, or it broke off. */
+  observe(done: (outcome: RequestOutcome) => void): void
+  /** Where services note what they did, for whoever observes the request; undefined if nobody does. */
+  readonly notes: RequestNotes | undefined
+}
+
+/** What services note about a request. Times are milliseconds since the request's head was complete. */
+export interface RequestNotes {
+  /** The upstream that answered, or was asked last. */
+  upstream?: string
+  /** How many times an upstream was asked. */
+  attempts?: number
+  /** When a connection to the upstream was at hand. */
+  connected?: number
+  /** When the head of the upstream's response had come. */
+  responded?: number
+  /** The code of what went wrong, where the answer was made by Sluice. */
+  error?: string
+}
+
+/** How an exchange ended. */
+export interface RequestOutcome {
+  /** The status of the answer; undefined if none was written. */
+  readonly status: number | undefined
+  /** Bytes of the request's body that came. */
+  readonly received: number
+  /** Bytes of the answer's body that were written. */
+  readonly sent: number
+  /** Milliseconds from the request's head to the head of the answer; undefined if there was none. */
+  readonly answered: number | undefined
+  /** Milliseconds from the request's head to the end. */
+  readonly duration: number
+  /** The code of what cut the exchange short; undefined if it is complete. */
+  readonly error: string | undefined
+}
+
+/** What a request's head said, by whichever version of HTTP. */
+export interface ReceivedHead {
+  readonly method: string
+  readonly target: string
+  readonly version: HttpVersion
+  readonly authority: string | undefined
+  readonly headers: HeaderList
+  readonly upgrade: string | undefined
+  readonly expectsContinue: boolean
+}
+
+/** What a request needs of the exchange that it is part of. */
+export interface RequestOwner {
+  inform(status: number, headers: HeaderList): void
 }
 
 /** The one class behind `HttpRequest`: parts that few services ask for are made when they are asked for. */
@@ -37,29 +103,31 @@ export class ReceivedRequest<C extends Connection> implements HttpRequest<C> {
   readonly headers: HeaderList
   readonly body: Body
   readonly connection: C
+  readonly upgrade: string | undefined
+  readonly expectsContinue: boolean
+  /** What layers add; the types hide it until one has. */
+  requestId: unknown = undefined
+  client: unknown = undefined
+  readonly #owner: RequestOwner
   #pathStart = -1
   #pathEnd = 0
   #gone = false
   #controller: AbortController | undefined
+  #onGone: (() => void)[] | undefined
+  #record: RequestRecord | undefined
 
-  constructor(
-    method: string,
-    target: string,
-    version: HttpVersion,
-    scheme: 'http' | 'https',
-    authority: string | undefined,
-    headers: HeaderList,
-    body: Body,
-    connection: C,
-  ) {
-    this.method = method
-    this.target = target
-    this.version = version
+  constructor(head: ReceivedHead, scheme: 'http' | 'https', body: Body, connection: C, owner: RequestOwner) {
+    this.method = head.method
+    this.target = head.target
+    this.version = head.version
     this.scheme = scheme
-    this.authority = authority
-    this.headers = headers
+    this.authority = head.authority
+    this.headers = head.headers
     this.body = body
     this.connection = connection
+    this.upgrade = head.upgrade
+    this.expectsContinue = head.expectsContinue
+    this.#owner = owner
   }
 
   get path(): string {
@@ -88,11 +156,41 @@ export class ReceivedRequest<C extends Connection> implements HttpRequest<C> {
     return this.#controller.signal
   }
 
+  whenGone(callback: () => void): void {
+    if (this.#gone) {
+      callback()
+      return
+    }
+    this.#onGone ??= []
+    this.#onGone.push(callback)
+  }
+
+  inform(status: number, headers: HeaderList): void {
+    this.#owner.inform(status, headers)
+  }
+
+  observe(done: (outcome: RequestOutcome) => void): void {
+    this.#record ??= new RequestRecord()
+    this.#record.observers.push(done)
+  }
+
+  get notes(): RequestNotes | undefined {
+    return this.#record?.notes
+  }
+
+  /** Where the exchange writes down how it goes, if somebody observes it. */
+  get record(): RequestRecord | undefined {
+    return this.#record
+  }
+
   /** The client has gone. */
   abort(reason?: unknown): void {
     if (this.#gone) return
     this.#gone = true
     this.#controller?.abort(reason)
+    const callbacks = this.#onGone
+    this.#onGone = undefined
+    for (const callback of callbacks ?? []) callback()
   }
 
   #findPath(): void {

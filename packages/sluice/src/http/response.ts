@@ -1,14 +1,23 @@
 // Answers: the type, and short ways to make the common ones.
+import type { Stream } from '../net/index.ts'
 import { Body, type BodyContent } from './body.ts'
 import { type HeaderFields, HeaderList } from './headers.ts'
 
 /** What a service answers. Framing (Content-Length, Transfer-Encoding, Connection) is made when it is sent. */
 export interface HttpResponse {
-  /** A final status, 200 to 599. */
+  /** A final status, 200 to 599; or 101 with a `tunnel`, in answer to a request with an `upgrade`. */
   readonly status: number
   readonly headers: HeaderList
   readonly body: Body
+  /** What the connection is after a 101. */
+  readonly tunnel?: Tunnel | undefined
 }
+
+/**
+ * Takes over the client's byte stream once a 101 has been written: HTTP is over on it (over HTTP/2: on this one stream).
+ * Bytes that the client sent ahead are there to be read. The exchange lasts until the stream is closed.
+ */
+export type Tunnel = (client: Stream) => void
 
 export interface ResponseOptions {
   /** @default 200 */

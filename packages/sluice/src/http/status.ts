@@ -1,6 +1,10 @@
 // Status codes and their reason phrases (RFC 9110, section 15, and the registry).
 
 const phrases = new Map<number, string>([
+  [100, 'Continue'],
+  [101, 'Switching Protocols'],
+  [102, 'Processing'],
+  [103, 'Early Hints'],
   [200, 'OK'],
   [201, 'Created'],
   [202, 'Accepted'],
@@ -67,6 +71,11 @@ export function reasonPhrase(status: number): string {
 /** Whether a status can be the final one of an answer. */
 export function isFinalStatus(status: number): boolean {
   return Number.isInteger(status) && status >= 200 && status <= 599
+}
+
+/** Whether a service can send a status ahead of its answer: 100 and 101 are sent by whoever reads the body or upgrades. */
+export function isInformational(status: number): boolean {
+  return Number.isInteger(status) && status >= 102 && status <= 199
 }
 
 /** Whether answers with this status never have a body (RFC 9110, 6.4.1). */

@@ -11,8 +11,8 @@ import {
   until,
 } from '../../test/support/sockets.ts'
 import { type Endpoint, IpAddress, NamedAddress, UnixAddress } from './address.ts'
+import type { Connected } from './connect.ts'
 import { connectTcp } from './connect.ts'
-import type { Stream } from './stream.ts'
 
 type LookupDone = (error: Error | null, addresses: { address: string; family: number }[]) => void
 
@@ -27,7 +27,7 @@ afterEach(async () => {
 
 const connector = connectTcp()
 
-async function connect(to: Endpoint, signal?: AbortSignal): Promise<Stream> {
+async function connect(to: Endpoint, signal?: AbortSignal): Promise<Connected> {
   const stream = await connector({ to, signal })
   keep(stream.socket)
   return stream

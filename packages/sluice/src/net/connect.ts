@@ -23,7 +23,10 @@ export interface ConnectRequest<out C = Connection> {
 }
 
 /** A connected stream. Nothing has been read from it yet. */
-export type Connected = Stream
+export interface Connected extends Stream {
+  /** The TCP or unix socket, or the TLS socket over it. */
+  socket: Socket
+}
 
 /** A service from a request to connect to a connected stream. */
 export type Connector<C = Connection> = Service<ConnectRequest<C>, Connected>

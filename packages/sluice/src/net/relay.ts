@@ -1,5 +1,5 @@
 // Relays bytes both ways between two streams, with backpressure, half-close and an idle limit.
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { type Duration, errorCode, timeLimit } from '../core/index.ts'
 import { isResetTakenForEnd, type Stream } from './stream.ts'
@@ -133,7 +133,7 @@ class Relay {
     upstream.resume()
   }
 
-  #watch(socket: Socket, reset: RelayReason, end: RelayReason, other: Socket): void {
+  #watch(socket: Duplex, reset: RelayReason, end: RelayReason, other: Duplex): void {
     socket.on('error', error => this.#fail(reset, errorCode(error)))
     socket.on('end', () =>
       isResetTakenForEnd(socket) ? this.#fail(reset, 'ECONNRESET') : this.#onEnd(end, other),
@@ -146,7 +146,7 @@ class Relay {
     }
   }
 
-  #onEnd(reason: RelayReason, other: Socket): void {
+  #onEnd(reason: RelayReason, other: Duplex): void {
     if (this.#reason === undefined) {
       this.#reason = reason
       this.#limitIdle(this.#limits.halfClosedTimeout)
@@ -154,7 +154,7 @@ class Relay {
     other.end()
   }
 
-  #onClose(socket: Socket): void {
+  #onClose(socket: Duplex): void {
     const inOrder = socket.readableEnded && socket.writableFinished
     // Neither in order nor with an error: somebody else closed it, as the limit of a drain does.
     if (!inOrder && !this.#broken) this.#fail('cut')

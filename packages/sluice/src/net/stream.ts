@@ -1,11 +1,12 @@
 // What relays work on: a byte stream that can be reset.
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Take } from './shared-reads.ts'
 
 /** A byte stream with its way to be cut. A connection of a client is one, and so is a connection to a backend. */
 export interface Stream {
-  /** The byte stream as it is now: a TCP or unix socket, or a TLS socket over one. */
-  socket: Socket
+  /** The byte stream as it is now: a TCP or unix socket, a TLS socket over one, or one stream of an HTTP/2 session. */
+  socket: Duplex
   /** Closes at once, with a reset where the transport has one, so that the peer can't take it for an orderly end. */
   reset(): void
   /**
@@ -59,7 +60,8 @@ const takesResetsForEnds = bun === undefined && Number.parseInt(node, 10) < 24
  * Node 22 reports a reset as an end if bytes that came before it had not been read yet. A TCP connection that was reset
  * has no peer any more, which shows unless its peer was asked for before, as a listener does, or this side has ended.
  */
-export function isResetTakenForEnd(socket: Socket): boolean {
+export function isResetTakenForEnd(stream: Duplex): boolean {
+  const socket = stream as Partial<Socket>
   return (
     takesResetsForEnds &&
     !socket.writableEnded &&

@@ -1,13 +1,13 @@
 // One HTTP/1.1 connection of a server (RFC 9112): reads requests one after the other and has them answered in order.
 // What follows a request waits unread until that request has been answered.
 import type { Socket } from 'node:net'
-import { type Service, SluiceError } from '../../core/index.ts'
+import { errorCode, type Service, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
 import type { Drainable } from '../active.ts'
 import { logFailure } from '../failure.ts'
 import type { HttpLimits } from '../limits.ts'
 import type { HttpRequest } from '../request.ts'
-import type { HttpResponse } from '../response.ts'
+import type { HttpResponse, Tunnel } from '../response.ts'
 import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
 import type { BodyLimits } from './body-decoder.ts'
 import { Closing, LINGER } from './closing.ts'
@@ -22,7 +22,9 @@ const EXCHANGE = 1
 const TAKING = 2
 /** Nothing more will be read or written; the client gets time to read what was written. */
 const CLOSING = 3
-const CLOSED = 4
+/** It was handed over after a 101, until it is closed. */
+const TUNNEL = 4
+const CLOSED = 5
 
 const NOTHING = Buffer.alloc(0)
 
@@ -74,9 +76,9 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   /** Serves the connection; settled when it has ended. */
   serve(): Promise<void> {
     const socket = this.#socket
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
-    socket.on('end', () => this.#onEnd())
-    socket.on('drain', () => this.#onDrain())
+    socket.on('data', this.#onData)
+    socket.on('end', this.#onEnd)
+    socket.on('drain', this.#onDrain)
     // What went wrong is seen by 'close', which always follows.
     socket.on('error', ignore)
     socket.on('close', () => this.#onClose())
@@ -142,13 +144,13 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
 
   /** Ends at once, so that the client can't take what it got for the whole. */
   cut(error: unknown, logged: boolean = false): void {
-    if (this.#state >= CLOSING) return
+    if (this.#state === CLOSING || this.#state === CLOSED) return
     if (!logged) logFailure(this.#connection, error, 'an answer was cut')
-    this.#exchange?.close()
+    this.#exchange?.close(errorCode(error))
     this.#connection.reset()
   }
 
-  #onData(chunk: Buffer): void {
+  readonly #onData = (chunk: Buffer): void => {
     if (this.#state === CLOSING) {
       this.#closing?.ignore(chunk.length)
       return
@@ -159,16 +161,35 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     this.#advance()
   }
 
-  #onEnd(): void {
+  readonly #onEnd = (): void => {
     this.#ended = true
     if (this.#exchange?.receiving === false) this.#exchange.abort()
     this.#advance()
   }
 
-  #onDrain(): void {
+  readonly #onDrain = (): void => {
     if (this.#state === TAKING) this.#next()
     else this.#exchange?.drained()
     this.waitsAnew()
+  }
+
+  /** What was read ahead of the 101 belongs to the tunnel, which has the socket from here on. */
+  handOver(tunnel: Tunnel): void {
+    const socket = this.#socket
+    this.#state = TUNNEL
+    this.deadline = Number.POSITIVE_INFINITY
+    socket.pause()
+    socket.off('data', this.#onData)
+    socket.off('end', this.#onEnd)
+    socket.off('drain', this.#onDrain)
+    if (this.unread) socket.unshift(this.#input.subarray(this.#at))
+    this.#input = NOTHING
+    this.#at = 0
+    try {
+      tunnel(this.#connection)
+    } catch (cause) {
+      this.cut(new SluiceError('INTERNAL', 'a tunnel could not begin', { cause }))
+    }
   }
 
   #onClose(): void {

@@ -5,9 +5,12 @@ import type { Connection } from '../../net/index.ts'
 import { Body } from '../body.ts'
 import { PIECE } from '../body-streams.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
-import { discardBody, isPromise } from '../outgoing.ts'
-import { type HttpRequest, ReceivedRequest } from '../request.ts'
-import type { HttpResponse } from '../response.ts'
+import type { HeaderList } from '../headers.ts'
+import { discardBody, invalidResponse, isPromise } from '../outgoing.ts'
+import { type HttpRequest, ReceivedRequest, type RequestOwner } from '../request.ts'
+import type { RequestRecord } from '../request-record.ts'
+import type { HttpResponse, Tunnel } from '../response.ts'
+import { isInformational, reasonPhrase } from '../status.ts'
 import type { BodyLimits } from './body-decoder.ts'
 import { IncomingBody } from './incoming-body.ts'
 import { OutgoingBody, type OutgoingOwner, writeWhole } from './outgoing-body.ts'
@@ -29,9 +32,11 @@ export interface ExchangeOwner {
   answered(keepAlive: boolean): void
   /** The answer can't be completed. */
   cut(error: unknown, logged?: boolean): void
+  /** The 101 has been written: HTTP is over on this connection. */
+  handOver(tunnel: Tunnel): void
 }
 
-export class Http1Exchange<C extends Connection> implements OutgoingOwner {
+export class Http1Exchange<C extends Connection> implements OutgoingOwner, RequestOwner {
   readonly #owner: ExchangeOwner
   readonly #socket: Socket
   readonly #head: RequestHead
@@ -45,6 +50,8 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner {
   #answered = false
   #continued = false
   #keepAlive = false
+  /** Bytes of the request's body, once all have come. */
+  #received = 0
   #closeDelimited = false
   /** The connection is gone. */
   #over = false
@@ -62,13 +69,13 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner {
     this.#owner = owner
     this.#socket = connection.socket
     this.#head = head
-    const { method, target, version, authority, headers, bodyLength } = head
+    const { bodyLength } = head
     let body = Body.empty
     if (bodyLength !== 0) {
       this.#incoming = new IncomingBody(bodyLength, limits, first => this.#onWanted(first))
       body = Body.of(this.#incoming, bodyLength < 0 ? undefined : bodyLength)
     }
-    this.#request = new ReceivedRequest(method, target, version, scheme, authority, headers, body, connection)
+    this.#request = new ReceivedRequest(head, scheme, body, connection, this)
   }
 
   /** Whether the body of the request is still to come. */
@@ -132,7 +139,10 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner {
     const incoming = this.#incoming
     if (incoming === undefined) return from
     const end = incoming.push(bytes, from)
-    if (incoming.done) this.#incoming = undefined
+    if (incoming.done) {
+      this.#received = incoming.received
+      this.#incoming = undefined
+    }
     return end
   }
 
@@ -161,9 +171,16 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner {
     this.#request.abort()
   }
 
-  /** The connection ends: in order, after the answer, or because the client has gone. */
-  close(): void {
+  /**
+   * The connection ends: in order, after the answer, or because the client has gone.
+   *
+   * @param code why, where it is known
+   */
+  close(code?: string): void {
     this.#over = true
+    const { record } = this.#request
+    if (record !== undefined)
+      this.#endRecord(record, this.#answered ? undefined : (code ?? 'DOWNSTREAM_CLOSED'))
     this.#incoming?.fail(
       new SluiceError('HTTP_BODY_INCOMPLETE', 'the connection was closed before the body was complete'),
     )
@@ -171,11 +188,19 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner {
     this.#outgoing?.cancel()
   }
 
+  inform(status: number, headers: HeaderList): void {
+    if (this.#over || this.#answering || this.#head.version === '1.0') return
+    if (!isInformational(status)) throw invalidResponse(`${status} is no informational status, 102 to 199`)
+    this.#socket.write(`HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n${headers.toLines()}\r\n`, 'latin1')
+  }
+
   bodyWaits(): void {
     this.#owner.waitsAnew()
   }
 
   bodyEnds(error?: unknown): void {
+    const { record } = this.#request
+    if (record !== undefined) record.sent = this.#outgoing?.sent ?? 0
     this.#outgoing = undefined
     if (error === undefined) this.#finish()
     else this.#owner.cut(error, this.#broken !== undefined)
@@ -231,6 +256,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner {
     const head = responseHead(response, {
       method,
       version,
+      upgrade: this.#head.upgrade,
       keepAlive: keepAlive && this.#canContinue(response),
     })
     const { framing, length, text } = head
@@ -240,16 +266,24 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner {
     }
     this.#keepAlive = head.keepAlive
     this.#answering = true
+    const { record } = this.#request
+    record?.answer(response.status)
     if (framing === 'none') {
       body.discard()
       this.#socket.write(text, 'latin1')
-      this.#finish()
+      if (response.tunnel === undefined) {
+        this.#finish()
+      } else {
+        this.#answered = true
+        this.#owner.handOver(response.tunnel)
+      }
       return
     }
     // What is longer goes out piece by piece.
     const whole = framing === 'length' && length <= PIECE ? body.takeWhole() : undefined
     if (whole !== undefined) {
       writeWhole(this.#socket, text, whole, length)
+      if (record !== undefined) record.sent = length
       this.#finish()
       return
     }
@@ -268,8 +302,16 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner {
     return (!this.#head.expectsContinue || this.#continued) && incoming.waste <= WASTE_LIMIT
   }
 
+  #endRecord(record: RequestRecord, code: string | undefined): void {
+    record.received = this.#incoming?.received ?? this.#received
+    if (this.#outgoing !== undefined) record.sent = this.#outgoing.sent
+    record.end(code)
+  }
+
   #finish(): void {
     this.#answered = true
+    const { record } = this.#request
+    if (record !== undefined) this.#endRecord(record, this.#broken?.code)
     this.#owner.answered(this.#keepAlive && this.#broken === undefined)
   }
 }

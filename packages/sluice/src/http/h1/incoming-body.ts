@@ -13,6 +13,7 @@ export class IncomingBody implements BodySource {
   #discarding = false
   #failure: SluiceError | undefined
   #discarded = 0
+  #received = 0
 
   /** @throws {SluiceError} `HTTP_BODY_TOO_LARGE` */
   constructor(length: number, limits: BodyLimits, onWanted: (first: boolean) => void) {
@@ -38,6 +39,11 @@ export class IncomingBody implements BodySource {
   /** Whether its end has come. */
   get done(): boolean {
     return this.#decoder.done
+  }
+
+  /** Bytes that came. */
+  get received(): number {
+    return this.#received
   }
 
   /** Bytes that were thrown away, and bytes that surely will be. */
@@ -114,6 +120,7 @@ export class IncomingBody implements BodySource {
   }
 
   readonly #data = (bytes: Buffer): boolean => {
+    this.#received += bytes.length
     if (this.#sink === undefined) this.#discarded += bytes.length
     else this.#sink.data(bytes)
     return this.wanted

@@ -26,12 +26,18 @@ export class OutgoingBody implements BodySink {
   #source: BodySource | undefined
   #over = false
   #waiting = false
+  #sent = 0
 
   constructor(socket: Socket, framing: OutgoingFraming, length: number, owner: OutgoingOwner) {
     this.#socket = socket
     this.#framing = framing
     this.#left = length
     this.#owner = owner
+  }
+
+  /** Bytes of the body that were written. */
+  get sent(): number {
+    return this.#sent
   }
 
   /** Whether it waits for the socket to take what was written. */
@@ -52,6 +58,7 @@ export class OutgoingBody implements BodySink {
 
   data(chunk: Buffer): void {
     if (this.#over) return
+    this.#sent += chunk.length
     let written: boolean
     if (this.#framing === 'chunked') {
       written = this.#writeChunk(chunk)

@@ -20,6 +20,8 @@ export interface RequestHead {
   readonly keepAlive: boolean
   /** Whether it waits for `100 Continue` before it sends the body. */
   readonly expectsContinue: boolean
+  /** The protocol that it asks to change to, in lower case. */
+  readonly upgrade: string | undefined
 }
 
 export interface RequestHeadLimits {
@@ -141,6 +143,7 @@ function readFields(
   let transferEncoding: string | undefined
   let connection = ''
   let expect: string | undefined
+  let upgrade: string | undefined
 
   for (let at = 0; at < offsets.length; at += 4) {
     const start = offsets[at] as number
@@ -158,6 +161,12 @@ function readFields(
         if (equalsIgnoringCase(text, start, end, 'expect')) {
           expect =
             expect === undefined ? slice(text, offsets, value) : `${expect},${slice(text, offsets, value)}`
+        }
+        break
+      case 7:
+        if (equalsIgnoringCase(text, start, end, 'upgrade')) {
+          upgrade =
+            upgrade === undefined ? slice(text, offsets, value) : `${upgrade},${slice(text, offsets, value)}`
         }
         break
       case 10:
@@ -185,15 +194,17 @@ function readFields(
   if (method === 'CONNECT') {
     throw new SluiceError('HTTP_METHOD_UNSUPPORTED', 'CONNECT asks for a tunnel; there are none here')
   }
+  const bodyLength = bodyLengthOf(version, contentLength, transferEncoding)
   return {
     method,
     target,
     version,
     authority: authorityOf(method, target, version, host),
     headers: HeaderList.parsed(text, offsets),
-    bodyLength: bodyLengthOf(version, contentLength, transferEncoding),
+    bodyLength,
     keepAlive: keepsAlive(version, connection),
     expectsContinue: expectsContinue(version, expect),
+    upgrade: upgrade === undefined ? undefined : upgradeOf(version, connection, upgrade, bodyLength),
   }
 }
 
@@ -256,6 +267,20 @@ function keepsAlive(version: '1.0' | '1.1', connection: string): boolean {
   if (options === 'close') return false
   const list = options.split(',').map(option => option.trim())
   return !list.includes('close') && (version === '1.1' || list.includes('keep-alive'))
+}
+
+/**
+ * RFC 9110, 7.8. A choice of protocols, one that Connection does not name, and one behind a body are no request to
+ * change that could be granted: a server may ignore it.
+ */
+function upgradeOf(
+  version: '1.0' | '1.1',
+  connection: string,
+  upgrade: string,
+  bodyLength: number,
+): string | undefined {
+  if (version === '1.0' || bodyLength !== 0 || !/^[\w!#$%&'*+.^`|~/-]+$/.test(upgrade)) return undefined
+  return /(?:^|,)[ \t]*upgrade[ \t]*(?:,|$)/i.test(connection) ? upgrade.toLowerCase() : undefined
 }
 
 /** RFC 9110, 10.1.1: unknown expectations get 417; HTTP/1.0 has none. */

@@ -11,6 +11,8 @@ export interface ResponseContext {
   readonly version: '1.0' | '1.1'
   /** Whether the connection can be used again, as far as the request goes. */
   readonly keepAlive: boolean
+  /** The protocol that the request asked to change to. */
+  readonly upgrade?: string | undefined
 }
 
 export interface ResponseHead {
@@ -28,7 +30,7 @@ const statusLines = new Map<number, string>()
  * @throws {SluiceError} `HTTP_RESPONSE_INVALID`
  */
 export function responseHead(response: HttpResponse, context: ResponseContext): ResponseHead {
-  checkResponse(response)
+  checkResponse(response, context.upgrade)
   const { status, headers, body } = response
   let text = statusLine(status)
   let declared: string | undefined
@@ -72,6 +74,10 @@ export function responseHead(response: HttpResponse, context: ResponseContext): 
   }
   if (!dated) text += `date: ${httpDate()}\r\n`
 
+  if (status === 101) {
+    text += `connection: upgrade\r\nupgrade: ${context.upgrade}\r\n\r\n`
+    return { text, framing: 'none', length: 0, keepAlive: false }
+  }
   const length = lengthOf(declared, body.length, context.method === 'HEAD' || isBodiless(status))
   let framing: ResponseHead['framing']
   if (context.method === 'HEAD' || isBodiless(status)) {

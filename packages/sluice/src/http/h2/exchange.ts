@@ -7,10 +7,10 @@ import { PIECE } from '../body-streams.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
 import type { HttpLimits } from '../limits.ts'
-import { checkResponse, discardBody, isPromise, lengthOf } from '../outgoing.ts'
-import { type HttpRequest, ReceivedRequest } from '../request.ts'
+import { checkResponse, discardBody, invalidResponse, isPromise, lengthOf } from '../outgoing.ts'
+import { type HttpRequest, ReceivedRequest, type RequestOwner } from '../request.ts'
 import type { HttpResponse } from '../response.ts'
-import { isBodiless } from '../status.ts'
+import { isBodiless, isInformational } from '../status.ts'
 import { type Swept, sweep } from '../sweep.ts'
 import { Http2IncomingBody } from './incoming-body.ts'
 import { outgoingHeaders, outgoingTrailers } from './outgoing-fields.ts'
@@ -22,7 +22,7 @@ const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM
 /** How long a client may go on with a request that is answered and that nobody reads. */
 const LINGER = 5000
 
-export class Http2Exchange<C extends Connection> implements BodySink, Swept {
+export class Http2Exchange<C extends Connection> implements BodySink, Swept, RequestOwner {
   readonly #stream: ServerHttp2Stream
   readonly #connection: C
   readonly #limits: HttpLimits
@@ -87,18 +87,15 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
       incoming.expectsContinue = head.expectsContinue
       body = Body.of(incoming, head.length)
     }
-    const { method, target, authority, headers } = head
-    this.#request = new ReceivedRequest(
-      method,
-      target,
-      '2',
-      scheme,
-      authority,
-      headers,
-      body,
-      this.#connection,
-    )
+    this.#request = new ReceivedRequest(head, scheme, body, this.#connection, this)
     return this.#request
+  }
+
+  inform(status: number, headers: HeaderList): void {
+    const stream = this.#stream
+    if (this.#over || stream.headersSent || stream.closed || stream.destroyed) return
+    if (!isInformational(status)) throw invalidResponse(`${status} is no informational status, 102 to 199`)
+    stream.additionalHeaders({ ...outgoingTrailers(headers), ':status': status })
   }
 
   /** The client has taken nothing of the answer for too long. */
@@ -190,7 +187,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept {
   }
 
   #write(response: HttpResponse): void {
-    checkResponse(response)
+    checkResponse(response, this.#request?.upgrade)
     const { status, body } = response
     const stream = this.#stream
     const bodiless = isBodiless(status) || this.#request?.method === 'HEAD'

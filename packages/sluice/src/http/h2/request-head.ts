@@ -4,16 +4,12 @@ import { SluiceError } from '../../core/index.ts'
 import { isAuthority, sameAuthority } from '../authority.ts'
 import { allIn, TOKEN } from '../grammar.ts'
 import { HeaderList } from '../headers.ts'
+import type { ReceivedHead } from '../request.ts'
 import { checkTarget } from '../target.ts'
 
-export interface Http2RequestHead {
-  readonly method: string
-  readonly target: string
-  readonly authority: string | undefined
-  readonly headers: HeaderList
+export interface Http2RequestHead extends ReceivedHead {
   /** From Content-Length; undefined without it. */
   readonly length: number | undefined
-  readonly expectsContinue: boolean
 }
 
 /** Fields that speak of an HTTP/1.1 connection (RFC 9113, 8.2.2). `te` may only say `trailers`. */
@@ -99,6 +95,8 @@ export function readHttp2Head(raw: readonly string[], targetLimit: number): Http
   return {
     method,
     target,
+    version: '2',
+    upgrade: undefined,
     authority: authorityOf(authority, host, scheme),
     headers,
     length: lengthOf(length),
