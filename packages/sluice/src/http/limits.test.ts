@@ -24,6 +24,7 @@ describe('the limits of serveHttp', () => {
       bodyTimeout: 30_000,
       writeTimeout: 30_000,
       streams: 100,
+      development: false,
     })
   })
 

@@ -49,6 +49,12 @@ export interface ServeHttpOptions {
    * @default 100
    */
   readonly streamLimit?: number
+  /**
+   * Shows clients what happened inside when a request fails: the messages of the error and of its causes, which name
+   * upstreams too. For machines of developers only.
+   * @default false
+   */
+  readonly development?: boolean
 }
 
 export interface HttpLimits {
@@ -61,6 +67,8 @@ export interface HttpLimits {
   readonly bodyTimeout: number
   readonly writeTimeout: number
   readonly streams: number
+  /** Whether answers to failed requests show what happened inside. */
+  readonly development: boolean
 }
 
 /**
@@ -77,5 +85,7 @@ export function httpLimits(options: ServeHttpOptions = {}): HttpLimits {
     bodyTimeout: timeLimit('bodyTimeout', options.bodyTimeout ?? '30s'),
     writeTimeout: timeLimit('writeTimeout', options.writeTimeout ?? '30s'),
     streams: wholeNumber('streamLimit', options.streamLimit ?? 100),
+    // Nothing but `true` itself: what a settings file has there instead must not show anybody anything.
+    development: options.development === true,
   }
 }

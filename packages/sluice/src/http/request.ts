@@ -32,10 +32,20 @@ export interface HttpRequest<out C = Connection> {
   readonly upgrade: string | undefined
   /** Whether the client waits for `100 Continue` before it sends the body. It is sent when the body is first read. */
   readonly expectsContinue: boolean
-  /** Aborted when the client goes before the answer is complete. Made when it is first asked for. */
+  /**
+   * Aborted when nobody waits for the answer any more before it is complete: the client has gone, or a layer's time limit
+   * has passed. Made when it is first asked for.
+   */
   readonly signal: AbortSignal
-  /** Calls back when the client goes before the answer is complete; at once if it has gone. Cheaper than `signal`. */
+  /** Calls back when nobody waits for the answer any more, as `signal` says it; at once if that is so. Cheaper than `signal`. */
   whenGone(callback: () => void): void
+  /**
+   * Says to all that work on the answer that nobody waits for it any more. For layers that answer in their place, as
+   * `timeout` does: the exchange itself goes on.
+   *
+   * @param reason of `signal`
+   */
+  abort(reason?: unknown): void
   /**
    * Sends an informational response ahead of the answer: 102 to 199, 103 Early Hints for example. Does nothing where that
    * can't be: over HTTP/1.0, or once the answer has begun.
@@ -108,6 +118,8 @@ export class ReceivedRequest<C extends Connection> implements HttpRequest<C> {
   /** What layers add; the types hide it until one has. */
   requestId: unknown = undefined
   client: unknown = undefined
+  /** The field of answers that has the request's id, which answers that are made here have, too. */
+  requestIdField: string | undefined = undefined
   readonly #owner: RequestOwner
   #pathStart = -1
   #pathEnd = 0
@@ -183,7 +195,6 @@ export class ReceivedRequest<C extends Connection> implements HttpRequest<C> {
     return this.#record
   }
 
-  /** The client has gone. */
   abort(reason?: unknown): void {
     if (this.#gone) return
     this.#gone = true

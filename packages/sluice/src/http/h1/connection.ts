@@ -9,9 +9,8 @@ import type { HttpLimits } from '../limits.ts'
 import type { HttpRequest } from '../request.ts'
 import type { HttpResponse, Tunnel } from '../response.ts'
 import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
-import type { BodyLimits } from './body-decoder.ts'
 import { Closing, LINGER } from './closing.ts'
-import { type ExchangeOwner, Http1Exchange, writeRefusal } from './exchange.ts'
+import { type ExchangeLimits, type ExchangeOwner, Http1Exchange, writeRefusal } from './exchange.ts'
 import { type RequestHead, RequestHeadParser } from './request-head.ts'
 
 /** Between requests, or inside a head. */
@@ -33,7 +32,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   readonly #socket: Socket
   readonly #service: Service<HttpRequest<C>, HttpResponse>
   readonly #limits: HttpLimits
-  readonly #bodyLimits: BodyLimits
+  readonly #bodyLimits: ExchangeLimits
   readonly #parser: RequestHeadParser
   readonly #scheme: 'http' | 'https'
   readonly #done = Promise.withResolvers<void>()
@@ -68,6 +67,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     this.#bodyLimits = {
       body: limits.body,
       trailers: { bytes: limits.head, line: 0, fields: limits.fields },
+      development: limits.development,
     }
     this.#parser = new RequestHeadParser(limits)
     this.deadline = sweep.now + limits.headTimeout

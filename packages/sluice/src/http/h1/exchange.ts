@@ -20,6 +20,11 @@ import { responseHead } from './response-head.ts'
 /** Bytes of a body that nobody wants that are thrown away to keep the connection. */
 const WASTE_LIMIT = 256 * 1024
 
+export interface ExchangeLimits extends BodyLimits {
+  /** Whether answers to failed requests show what happened inside. */
+  readonly development: boolean
+}
+
 /** The connection that an exchange takes place on. */
 export interface ExchangeOwner {
   /** Whether no request can follow this one, whatever it is answered. */
@@ -41,6 +46,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
   readonly #socket: Socket
   readonly #head: RequestHead
   readonly #request: ReceivedRequest<C>
+  readonly #development: boolean
   /** The body of the request, until its end has come. */
   #incoming: IncomingBody | undefined
   /** The body of the answer, while it is being written. */
@@ -64,9 +70,10 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
     connection: C,
     scheme: 'http' | 'https',
     head: RequestHead,
-    limits: BodyLimits,
+    limits: ExchangeLimits,
   ) {
     this.#owner = owner
+    this.#development = limits.development
     this.#socket = connection.socket
     this.#head = head
     const { bodyLength } = head
@@ -224,7 +231,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
     if (this.#over) return
     // If the body broke off, that was logged, and it is the cause.
     if (this.#broken === undefined) logFailure(this.#request.connection, error, 'a service failed')
-    this.#answer(failureAnswer(this.#broken ?? error))
+    this.#answer(failureAnswer(this.#broken ?? error, this.#request, this.#development))
   }
 
   #answer(response: HttpResponse): void {
@@ -242,7 +249,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
       const { connection } = this.#request
       logFailure(connection, error, 'a service answered with something that cannot be sent')
       discardBody(response)
-      this.#write(failureAnswer(error))
+      this.#write(failureAnswer(error, this.#request, this.#development))
     }
   }
 

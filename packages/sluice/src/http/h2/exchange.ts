@@ -157,7 +157,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept, Req
       error,
       this.#request === undefined ? 'a request was refused' : 'a service failed',
     )
-    this.#answer(failureAnswer(error))
+    this.#answer(failureAnswer(error, this.#request, this.#limits.development))
   }
 
   #answer(response: HttpResponse): void {
@@ -180,7 +180,7 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept, Req
     }
     logFailure(this.#connection, error, 'a service answered with something that cannot be sent')
     try {
-      this.#write(failureAnswer(error))
+      this.#write(failureAnswer(error, this.#request, this.#limits.development))
     } catch (error) {
       this.#cut(error)
     }
