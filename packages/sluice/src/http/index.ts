@@ -1,8 +1,8 @@
 // HTTP: messages, the server, and ways to make answers.
 export type { BodyContent, BodyReadOptions, BodySink, BodySource } from './body.ts'
 export { Body } from './body.ts'
-export type { FetchHandler } from './fetch-handler.ts'
-export { fetchHandler } from './fetch-handler.ts'
+export type { FetchHandler } from './adapters/fetch-handler.ts'
+export { fetchHandler } from './adapters/fetch-handler.ts'
 export type { HeaderFields } from './headers.ts'
 export { HeaderList } from './headers.ts'
 export type { ServeHttpOptions } from './limits.ts'

@@ -1,9 +1,9 @@
 import http2 from 'node:http2'
 import { afterEach, describe, expect, it } from 'vitest'
-import { exchange, RawClient, startHttp, stopHttp } from '../../test/support/http.ts'
-import { captureLogs } from '../../test/support/logs.ts'
-import { closeSockets, until } from '../../test/support/sockets.ts'
-import { fetchHandler } from './index.ts'
+import { exchange, RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
+import { captureLogs } from '../../../test/support/logs.ts'
+import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { fetchHandler } from '../index.ts'
 
 const logs = captureLogs()
 afterEach(async () => {

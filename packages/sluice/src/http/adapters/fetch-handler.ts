@@ -1,10 +1,10 @@
 // Runs a web-standard handler (Request in, Response out: Hono, h3 and others) as a service.
-import { type Service, SluiceError } from '../core/index.ts'
-import type { Connection } from '../net/index.ts'
-import { Body } from './body.ts'
-import { HeaderList } from './headers.ts'
-import type { HttpRequest } from './request.ts'
-import type { HttpResponse } from './response.ts'
+import { type Service, SluiceError } from '../../core/index.ts'
+import type { Connection } from '../../net/index.ts'
+import { Body } from '../body.ts'
+import { HeaderList } from '../headers.ts'
+import type { HttpRequest } from '../request.ts'
+import type { HttpResponse } from '../response.ts'
 
 /** A handler of the web's Fetch API. What else it may want to know is in the second argument. */
 export type FetchHandler<C extends Connection = Connection> = (
