@@ -5,13 +5,13 @@ import type { HeaderList } from './headers.ts'
 
 /** Takes a body as it comes. After `end` or `fail` nothing more is called. */
 export interface BodySink {
-  /**
-   * True if `data` is done with its bytes when it returns. A source may then lend it a buffer that it reads into again;
-   * otherwise bytes stay valid: nobody writes over them.
-   */
+  /** Whether it takes bytes that are only lent. */
   readonly borrows?: boolean
-  /** The next bytes. */
-  data(chunk: Buffer): void
+  /**
+   * The next bytes. They stay valid, nobody writes over them, unless they are lent: then they are good only until this
+   * returns, because the source reads into the same memory again.
+   */
+  data(chunk: Buffer, lent?: boolean): void
   /** All bytes have come. */
   end(trailers?: HeaderList): void
   /** No more will come, and what came is not all. */
@@ -83,6 +83,11 @@ export class Body implements AsyncIterable<Buffer> {
   /** Whether all of it is here, and nothing is still to come. */
   get inMemory(): boolean {
     return this.#source === undefined
+  }
+
+  /** All of it where it is in memory already, without taking it: it may be needed again. */
+  get whole(): string | Buffer | undefined {
+    return this.#whole
   }
 
   /** Whether somebody reads it, or has read it. */

@@ -13,7 +13,7 @@ const NO_OFFSETS: readonly number[] = []
  * or NUL: what could end a field can't get in.
  */
 export class HeaderList implements Iterable<[name: string, value: string]> {
-  /** Name, value, name, value … of the fields behind those that are still slices of `#text`. */
+  /** Name, value, name, value … of the fields that were added, behind those that are slices of `#text`. */
   #list: string[] = []
   /** The text of a parsed section, and in it for each field: name begin, name end, value begin, value end. */
   #text = ''
@@ -93,9 +93,10 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
   /**
    * A list without some of the fields. Those that a parser has proved stay slices of what came.
    *
-   * @param drop whether the field whose name is in `text` from `start` to `end` is left out
+   * @param drop whether the field whose name is in `text` from `start` to `end` is left out; `added` is false for fields
+   *   that came from the peer as they are
    */
-  without(drop: (text: string, start: number, end: number) => boolean): HeaderList {
+  without(drop: (text: string, start: number, end: number, added: boolean) => boolean): HeaderList {
     const kept = new HeaderList()
     const offsets = this.#offsets
     if (offsets.length > 0) {
@@ -104,7 +105,7 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
       for (let at = 0; at < offsets.length; at += 4) {
         const start = offsets[at] as number
         const end = offsets[at + 1] as number
-        if (drop(text, start, end)) continue
+        if (drop(text, start, end, false)) continue
         left.push(start, end, offsets[at + 2] as number, offsets[at + 3] as number)
       }
       kept.#text = text
@@ -113,7 +114,7 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
     const list = this.#list
     for (let at = 0; at < list.length; at += 2) {
       const name = list[at] as string
-      if (!drop(name, 0, name.length)) kept.#list.push(name, list[at + 1] as string)
+      if (!drop(name, 0, name.length, true)) kept.#list.push(name, list[at + 1] as string)
     }
     return kept
   }
@@ -132,7 +133,7 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
   }
 
   /**
-   * Puts one field in place of all of this name: where the first was, or at the end.
+   * Puts one field in place of all of this name: where the first of those was that a program has added, or at the end.
    *
    * @throws {SluiceError} `HTTP_HEADER_INVALID` if the name is no token or the value has a control character
    */
@@ -140,14 +141,16 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
     checkName(name)
     const checked = checkedValue(name, value)
     const lower = name.toLowerCase()
-    const first = this.#find(lower, 0)
+    this.#removeParsed(lower)
+    const list = this.#list
+    const first = this.#find(lower, this.#offsets.length / 4)
     if (first < 0) {
-      this.#list.push(name, checked)
+      list.push(name, checked)
     } else {
-      const list = this.#entries()
-      list[first * 2] = name
-      list[first * 2 + 1] = checked
-      this.#remove(lower, first + 1)
+      const at = first * 2 - this.#offsets.length / 2
+      list[at] = name
+      list[at + 1] = checked
+      this.#removeAdded(lower, at + 2)
     }
     return this
   }
@@ -155,9 +158,9 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
   /** Removes every field of this name; says whether there was one. */
   delete(name: string): boolean {
     const lower = name.toLowerCase()
-    const first = this.#find(lower, 0)
-    if (first < 0) return false
-    this.#remove(lower, first)
+    if (this.#find(lower, 0) < 0) return false
+    this.#removeParsed(lower)
+    this.#removeAdded(lower, 0)
     return true
   }
 
@@ -199,10 +202,22 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
     return -1
   }
 
-  #remove(lower: string, from: number): void {
-    const list = this.#entries()
-    let kept = from * 2
-    for (let at = kept; at < list.length; at += 2) {
+  #removeParsed(lower: string): void {
+    const offsets = this.#offsets
+    const kept: number[] = []
+    for (let at = 0; at < offsets.length; at += 4) {
+      const start = offsets[at] as number
+      const end = offsets[at + 1] as number
+      if (equalsIgnoringCase(this.#text, start, end, lower)) continue
+      kept.push(start, end, offsets[at + 2] as number, offsets[at + 3] as number)
+    }
+    if (kept.length < offsets.length) this.#offsets = kept
+  }
+
+  #removeAdded(lower: string, from: number): void {
+    const list = this.#list
+    let kept = from
+    for (let at = from; at < list.length; at += 2) {
       const name = list[at] as string
       if (equalsIgnoringCase(name, 0, name.length, lower)) continue
       list[kept] = name
@@ -210,18 +225,6 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
       kept += 2
     }
     list.length = kept
-  }
-
-  /** Leaves the parsed text behind, before a change of what is there. */
-  #entries(): string[] {
-    if (this.#offsets.length > 0) {
-      const list: string[] = []
-      for (let at = 0; at < this.size; at++) list.push(this.nameAt(at), this.#value(at))
-      this.#list = list
-      this.#text = ''
-      this.#offsets = NO_OFFSETS
-    }
-    return this.#list
   }
 }
 

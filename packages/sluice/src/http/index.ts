@@ -1,12 +1,23 @@
 // HTTP: messages, the server, and ways to make answers.
-export type { BodyContent, BodyReadOptions, BodySink, BodySource } from './body.ts'
-export { Body } from './body.ts'
+
 export type { FetchHandler } from './adapters/fetch-handler.ts'
 export { fetchHandler } from './adapters/fetch-handler.ts'
+export type { BodyContent, BodyReadOptions, BodySink, BodySource } from './body.ts'
+export { Body } from './body.ts'
+export { requestFields, responseFields } from './client/fields.ts'
+export type { UpstreamLimits } from './client/limits.ts'
+export type { PoolCounts, PoolSettings } from './client/pool.ts'
+export { UpstreamPool } from './client/pool.ts'
+export type {
+  UpstreamExchange,
+  UpstreamObserver,
+  UpstreamRequest,
+  UpstreamResponse,
+} from './client/upstream.ts'
 export type { HeaderFields } from './headers.ts'
 export { HeaderList } from './headers.ts'
 export type { ServeHttpOptions } from './limits.ts'
-export type { HttpRequest, HttpVersion } from './request.ts'
-export type { HttpResponse, ResponseOptions } from './response.ts'
+export type { HttpRequest, HttpVersion, RequestNotes, RequestOutcome } from './request.ts'
+export type { HttpResponse, ResponseOptions, Tunnel } from './response.ts'
 export { empty, json, respond, text } from './response.ts'
 export { serveHttp } from './serve.ts'

@@ -2,9 +2,13 @@
 import { logger } from '../core/index.ts'
 import type { RequestNotes, RequestOutcome } from './request.ts'
 
-export class RequestRecord {
+export class RequestRecord implements RequestNotes {
   readonly #began = performance.now()
-  readonly notes: RequestNotes = {}
+  upstream?: string
+  attempts?: number
+  connected?: number
+  responded?: number
+  error?: string
   readonly observers: ((outcome: RequestOutcome) => void)[] = []
   received = 0
   sent = 0

@@ -59,6 +59,8 @@ export interface HttpRequest<out C = Connection> {
 
 /** What services note about a request. Times are milliseconds since the request's head was complete. */
 export interface RequestNotes {
+  /** Now. */
+  readonly elapsed: number
   /** The upstream that answered, or was asked last. */
   upstream?: string
   /** How many times an upstream was asked. */
@@ -187,7 +189,7 @@ export class ReceivedRequest<C extends Connection> implements HttpRequest<C> {
   }
 
   get notes(): RequestNotes | undefined {
-    return this.#record?.notes
+    return this.#record
   }
 
   /** Where the exchange writes down how it goes, if somebody observes it. */

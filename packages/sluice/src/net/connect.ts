@@ -16,7 +16,10 @@ import { cut, ignore, type Stream } from './stream.ts'
 /** What a connector is asked: where to, and for whom. */
 export interface ConnectRequest<out C = Connection> {
   readonly to: Endpoint
-  /** The client's connection on whose behalf this one is made; absent for connections of Sluice's own (health checks). */
+  /**
+   * The client's connection on whose behalf this one is made; absent for connections of Sluice's own (health checks), and
+   * where connections to a backend are shared by clients, which a layer that is `perClient` prevents.
+   */
   readonly client?: C | undefined
   /** Gives up connecting. */
   readonly signal?: AbortSignal | undefined
@@ -35,7 +38,11 @@ export type Connector<C = Connection> = Service<ConnectRequest<C>, Connected>
  * Wraps a connector: `sendProxyHeader()` and `connectTls()` are such layers. `Needs` is what it reads on the client's
  * connection.
  */
-export type ConnectLayer<in Needs = unknown> = <C extends Needs>(next: Connector<C>) => Connector<C>
+export interface ConnectLayer<in Needs = unknown> {
+  <C extends Needs>(next: Connector<C>): Connector<C>
+  /** Whether a connection that it made speaks for one client, and must never carry what another one asks. */
+  readonly perClient?: boolean
+}
 
 export interface ConnectOptions {
   /**
@@ -114,7 +121,7 @@ class ConnectedSocket implements Connected {
     cut(this.socket, this.#transport)
   }
 
-  readInto(take: Take): boolean {
+  readInto(take: Take | undefined): boolean {
     const { socket } = this
     // Not below TLS, and not past what the stream has already.
     if (this.#reads === undefined || socket !== this.#transport || socket.readableLength > 0) return false

@@ -11,9 +11,10 @@ export interface Stream {
   reset(): void
   /**
    * Gives all that arrives to `take` from now on, where this is possible: true then, and there is no `'data'` any more.
-   * Only before anything was read. It spares an allocation and a stream's bookkeeping for each read.
+   * Only while nothing waits to be read. It spares an allocation and a stream's bookkeeping for each read. With undefined,
+   * what arrives goes to the stream again.
    */
-  readInto?(take: Take): boolean
+  readInto?(take: Take | undefined): boolean
 }
 
 const { node, bun } = process.versions

@@ -98,7 +98,7 @@ export function sendProxyHeader<Client extends ProxyHeaderClient = ProxyHeaderCl
     })
   }
 
-  return next =>
+  const layer: ConnectLayer<Client> = next =>
     async function sendProxyHeader(request) {
       // Before connecting: what can't be announced need not be connected.
       const header = request.client === undefined ? undefined : headerFor(request.client)
@@ -106,6 +106,8 @@ export function sendProxyHeader<Client extends ProxyHeaderClient = ProxyHeaderCl
       connected.socket.write(header ?? headerOfOurOwn(version, crc32c, connected))
       return connected
     }
+  // The backend takes whatever comes on the connection for this client's.
+  return Object.assign(layer, { perClient: true })
 }
 
 function constant(tlvs: readonly Tlv[]): () => readonly Tlv[] {

@@ -31,6 +31,8 @@ export interface UpstreamResponse extends HttpResponse {
 
 /** Hears how a request goes. After `failed`, or once the body of the response has ended, nothing more is called. */
 export interface UpstreamObserver {
+  /** A connection is at hand, and the request is being sent on it; called again for each further attempt. */
+  sending?(): void
   /** An informational response, 102 to 199. */
   informed(status: number, headers: HeaderList): void
   /** The final response, or 101. Its body is still to come; it must be read or discarded. */

@@ -36,6 +36,11 @@ const EXTENSION_LIMIT = 4096
 /** Digits of a chunk size: 2^53 has 14, and zeros in front must end somewhere. */
 const SIZE_DIGITS = 16
 
+/** The length of a body that comes in chunks. */
+export const CHUNKED = -1
+/** The length of a response's body that ends with its connection (RFC 9112, 6.3). */
+export const UNTIL_CLOSE = -2
+
 export class BodyDecoder {
   readonly #limits: BodyLimits
   #state: number
@@ -50,14 +55,14 @@ export class BodyDecoder {
   #trailers: HeaderList | undefined
 
   /**
-   * @param length bytes of the body, or -1 if it is chunked
+   * @param length bytes of the body, `CHUNKED`, or `UNTIL_CLOSE`
    * @throws {SluiceError} `HTTP_BODY_TOO_LARGE` if the length is over the limit already
    */
   constructor(length: number, limits: BodyLimits) {
     this.#limits = limits
-    this.#state = length < 0 ? SIZE_START : DATA
-    this.#left = Math.max(length, 0)
-    this.chunked = length < 0
+    this.#state = length === CHUNKED ? SIZE_START : DATA
+    this.#left = length === UNTIL_CLOSE ? Number.POSITIVE_INFINITY : Math.max(length, 0)
+    this.chunked = length === CHUNKED
     if (length > limits.body) throw this.#tooLarge()
     if (length === 0) this.#state = DONE
   }
@@ -70,6 +75,12 @@ export class BodyDecoder {
 
   get trailers(): HeaderList | undefined {
     return this.#trailers
+  }
+
+  /** The connection has ended: whether the body is complete with that. */
+  end(): boolean {
+    if (this.#left === Number.POSITIVE_INFINITY) this.#state = DONE
+    return this.done
   }
 
   /** Bytes that are known to be still to come: all of them with a length, those of the chunk when chunked. */
@@ -165,7 +176,7 @@ export class BodyDecoder {
   }
 
   #readTrailers(chunk: Buffer, from: number): number {
-    this.#section ??= new SectionParser(this.#limits.trailers)
+    this.#section ??= new SectionParser(this.#limits.trailers, 'trailers')
     const end = this.#section.push(chunk, from)
     if (end < 0) return chunk.length
     if (this.#section.offsets.length > 0) {

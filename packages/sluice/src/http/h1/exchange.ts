@@ -205,6 +205,10 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
     this.#owner.waitsAnew()
   }
 
+  bodyInvalid(what: string): SluiceError {
+    return new SluiceError('HTTP_RESPONSE_INVALID', what)
+  }
+
   bodyEnds(error?: unknown): void {
     const { record } = this.#request
     if (record !== undefined) record.sent = this.#outgoing?.sent ?? 0
@@ -257,7 +261,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
   #write(response: HttpResponse): void {
     // An answer that is still to come may be made from the body: after its head it would be too late to ask for that.
     if (response?.body instanceof Body && !response.body.inMemory && response.status < 300) {
-      this.#sendContinue()
+      if (this.#incoming?.started === false) this.#sendContinue()
     }
     const { method, version, keepAlive } = this.#head
     const head = responseHead(response, {
@@ -304,9 +308,10 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
   #canContinue(response: HttpResponse): boolean {
     if (this.#owner.last || this.#broken !== undefined) return false
     const incoming = this.#incoming
-    if (incoming === undefined || incoming.started || response.body === this.#request.body) return true
+    if (incoming === undefined || response.body === this.#request.body) return true
     // A client that waits for 100 may send its body after a final answer or not: nobody can tell what comes next.
-    return (!this.#head.expectsContinue || this.#continued) && incoming.waste <= WASTE_LIMIT
+    if (this.#head.expectsContinue && !this.#continued) return false
+    return incoming.started || incoming.waste <= WASTE_LIMIT
   }
 
   #endRecord(record: RequestRecord, code: string | undefined): void {

@@ -1,4 +1,4 @@
-// The body of a request as it comes on an HTTP/1.1 connection: from the decoder to whoever reads it, or to nobody.
+// The body of a message as it comes on an HTTP/1.1 connection: from the decoder to whoever reads it, or to nobody.
 import { logger, SluiceError } from '../../core/index.ts'
 import type { BodySink, BodySource } from '../body.ts'
 import { BodyDecoder, type BodyLimits } from './body-decoder.ts'
@@ -14,6 +14,7 @@ export class IncomingBody implements BodySource {
   #failure: SluiceError | undefined
   #discarded = 0
   #received = 0
+  #lent = false
 
   /** @throws {SluiceError} `HTTP_BODY_TOO_LARGE` */
   constructor(length: number, limits: BodyLimits, onWanted: (first: boolean) => void) {
@@ -106,23 +107,37 @@ export class IncomingBody implements BodySource {
   /**
    * Decodes bytes of `chunk` from `from` on.
    *
+   * @param lent whether the bytes are good only until this returns
    * @returns how far it has come
    * @throws {SluiceError} what is wrong with the body
    */
-  push(chunk: Buffer, from: number): number {
+  push(chunk: Buffer, from: number, lent: boolean = false): number {
+    this.#lent = lent
     const end = this.#decoder.push(chunk, from, this.#data)
-    if (this.#decoder.done) {
-      const sink = this.#sink
-      this.#sink = undefined
-      sink?.end(this.#decoder.trailers)
-    }
+    if (this.#decoder.done) this.#finish()
     return end
+  }
+
+  /** The connection has ended in order: whether the body is complete with that. */
+  end(): boolean {
+    if (!this.#decoder.end()) return false
+    this.#finish()
+    return true
+  }
+
+  #finish(): void {
+    const sink = this.#sink
+    this.#sink = undefined
+    sink?.end(this.#decoder.trailers)
   }
 
   readonly #data = (bytes: Buffer): boolean => {
     this.#received += bytes.length
-    if (this.#sink === undefined) this.#discarded += bytes.length
-    else this.#sink.data(bytes)
+    const sink = this.#sink
+    if (sink === undefined) this.#discarded += bytes.length
+    else if (!this.#lent) sink.data(bytes)
+    else if (sink.borrows === true) sink.data(bytes, true)
+    else sink.data(Buffer.from(bytes))
     return this.wanted
   }
 }

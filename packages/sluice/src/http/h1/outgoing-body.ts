@@ -1,5 +1,6 @@
 // Writes the body of a message to a socket as it comes, with framing and flow control.
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { logger, SluiceError } from '../../core/index.ts'
 import type { Body, BodySink, BodySource } from '../body.ts'
 import type { HeaderList } from '../headers.ts'
@@ -11,6 +12,8 @@ export type OutgoingFraming = 'length' | 'chunked' | 'close'
 
 /** The connection that a body is written to. */
 export interface OutgoingOwner {
+  /** The error for a body that does not fit what was announced. */
+  bodyInvalid(what: string): SluiceError
   /** The socket has enough for now; `drained` is awaited. */
   bodyWaits(): void
   /** Called once: without an error when all is written, with it if the body broke off. */
@@ -18,6 +21,7 @@ export interface OutgoingOwner {
 }
 
 export class OutgoingBody implements BodySink {
+  readonly borrows = true
   readonly #socket: Socket
   readonly #framing: OutgoingFraming
   readonly #owner: OutgoingOwner
@@ -56,21 +60,21 @@ export class OutgoingBody implements BodySink {
     if (this.#waiting) this.#source.pause()
   }
 
-  data(chunk: Buffer): void {
+  data(chunk: Buffer, lent: boolean = false): void {
     if (this.#over) return
     this.#sent += chunk.length
     let written: boolean
     if (this.#framing === 'chunked') {
-      written = this.#writeChunk(chunk)
+      written = this.#writeChunk(chunk, lent)
     } else {
       if (this.#framing === 'length') {
         this.#left -= chunk.length
         if (this.#left < 0) {
-          this.#stop(new SluiceError('HTTP_RESPONSE_INVALID', 'the body is longer than its Content-Length'))
+          this.#stop(this.#owner.bodyInvalid('the body is longer than its Content-Length'))
           return
         }
       }
-      written = this.#socket.write(chunk)
+      written = this.#socket.write(lent ? this.#keep(chunk) : chunk)
     }
     if (!written && !this.#waiting) {
       this.#waiting = true
@@ -82,12 +86,7 @@ export class OutgoingBody implements BodySink {
   end(trailers?: HeaderList): void {
     if (this.#over) return
     if (this.#framing === 'length' && this.#left > 0) {
-      this.#stop(
-        new SluiceError(
-          'HTTP_RESPONSE_INVALID',
-          `the body is ${this.#left} bytes shorter than its Content-Length`,
-        ),
-      )
+      this.#stop(this.#owner.bodyInvalid(`the body is ${this.#left} bytes shorter than its Content-Length`))
       return
     }
     this.#over = true
@@ -98,7 +97,7 @@ export class OutgoingBody implements BodySink {
   fail(error: unknown): void {
     if (this.#over) return
     this.#over = true
-    this.#owner.bodyEnds(error ?? new SluiceError('INTERNAL', 'the body of the response broke off'))
+    this.#owner.bodyEnds(error ?? new SluiceError('INTERNAL', 'a body broke off'))
   }
 
   /** The socket has taken what was written. */
@@ -133,7 +132,7 @@ export class OutgoingBody implements BodySink {
     this.#owner.bodyEnds(error)
   }
 
-  #writeChunk(chunk: Buffer): boolean {
+  #writeChunk(chunk: Buffer, lent: boolean): boolean {
     const socket = this.#socket
     const size = `${chunk.length.toString(16)}\r\n`
     if (chunk.length <= COPIED) {
@@ -143,12 +142,22 @@ export class OutgoingBody implements BodySink {
       framed.write('\r\n', size.length + chunk.length, 'latin1')
       return socket.write(framed)
     }
+    const kept = lent ? this.#keep(chunk) : chunk
     socket.cork()
     socket.write(size, 'latin1')
-    socket.write(chunk)
+    socket.write(kept)
     const written = socket.write('\r\n', 'latin1')
     socket.uncork()
     return written && !socket.writableNeedDrain
+  }
+
+  /**
+   * Lent bytes as they may be written: a TLS socket with nothing to write encrypts what it is given before `write`
+   * returns; any other may still be writing from them when they are overwritten.
+   */
+  #keep(chunk: Buffer): Buffer {
+    const encryptsAtOnce = this.#socket instanceof TLSSocket && this.#socket.writableLength === 0
+    return encryptsAtOnce ? chunk : Buffer.from(chunk)
   }
 }
 

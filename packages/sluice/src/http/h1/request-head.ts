@@ -53,7 +53,9 @@ export class RequestHeadParser {
       fields: limits.fields,
     }
     this.#targetLimit = limits.target
-    this.#section = new SectionParser(section, (bytes, start, end) => this.#readLine(bytes, start, end))
+    this.#section = new SectionParser(section, 'request', (bytes, start, end) =>
+      this.#readLine(bytes, start, end),
+    )
   }
 
   /** Whether a head has begun that is not complete. */

@@ -3,6 +3,9 @@
 import { SluiceError } from '../../core/index.ts'
 import { isIn, LINE, SPACE, skip, TOKEN, VALUE } from '../grammar.ts'
 
+/** What kind of start line a section has; trailers have none. */
+export type SectionKind = 'request' | 'response' | 'trailers'
+
 export interface SectionLimits {
   /** Bytes of the whole section. */
   readonly bytes: number
@@ -37,6 +40,9 @@ const DONE = 11
 export class SectionParser {
   readonly #limits: SectionLimits
   readonly #readStartLine: ReadStartLine | undefined
+  readonly #beginning: number
+  /** What a start line may have: a reason phrase may have more than a request line (RFC 9112, 3 and 4). */
+  readonly #line: number
   #state: number
   /** How far it has looked, from the beginning of the section. */
   #at = 0
@@ -52,10 +58,12 @@ export class SectionParser {
   offsets: number[] = []
 
   /** @param readStartLine absent for trailers, which have none */
-  constructor(limits: SectionLimits, readStartLine?: ReadStartLine) {
+  constructor(limits: SectionLimits, kind: SectionKind, readStartLine?: ReadStartLine) {
     this.#limits = limits
     this.#readStartLine = readStartLine
-    this.#state = readStartLine === undefined ? FIELD : BEFORE
+    this.#beginning = kind === 'trailers' ? FIELD : kind === 'request' ? BEFORE : LINE_START
+    this.#line = kind === 'response' ? VALUE : LINE
+    this.#state = this.#beginning
   }
 
   /** Whether it has seen the first byte of a section that is not complete. */
@@ -65,7 +73,7 @@ export class SectionParser {
 
   /** Makes it ready for the next section. */
   reset(): void {
-    this.#state = this.#readStartLine === undefined ? FIELD : BEFORE
+    this.#state = this.#beginning
     this.#at = 0
     this.#start = 0
     this.#store = NOTHING
@@ -138,7 +146,7 @@ export class SectionParser {
           break
         case START_LINE: {
           const lineEnd = Math.min(end, base + this.#start + limits.line + 1)
-          at = skip(bytes, at, lineEnd, LINE)
+          at = skip(bytes, at, lineEnd, this.#line)
           if (at >= base + this.#start + limits.line + 1) {
             throw new SluiceError(
               'HTTP_TARGET_TOO_LONG',

@@ -1,0 +1,344 @@
+// One HTTP/1.1 connection to an upstream (RFC 9112): one request after the other, each when the one before has been
+// answered. It can be used again only if a message ended exactly; whatever comes unasked closes it.
+import type { Socket } from 'node:net'
+import { isSluiceError, SluiceError } from '../../core/index.ts'
+import { type Connected, isResetTakenForEnd, type Stream } from '../../net/index.ts'
+import { Body } from '../body.ts'
+import { CONTINUE_TIMEOUT, type UpstreamLimits } from '../client/limits.ts'
+import type { UpstreamExchange, UpstreamObserver, UpstreamRequest } from '../client/upstream.ts'
+import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
+import type { BodyLimits } from './body-decoder.ts'
+import { type ClientExchangeOwner, Http1ClientExchange } from './client-exchange.ts'
+import { type ResponseHead, ResponseHeadParser } from './response-head-parser.ts'
+
+/** Who lends the connection for requests. */
+export interface ClientConnectionOwner {
+  /** The exchange is complete: the connection is free for another. */
+  released(connection: Http1ClientConnection): void
+  /** It is closed, or was handed over after a 101: it will not be free again. */
+  lost(connection: Http1ClientConnection): void
+}
+
+const NOTHING = Buffer.alloc(0)
+
+export class Http1ClientConnection implements Swept, ClientExchangeOwner {
+  readonly #connected: Connected
+  readonly #socket: Socket
+  readonly #limits: UpstreamLimits
+  readonly #bodyLimits: BodyLimits
+  readonly #owner: ClientConnectionOwner
+  readonly #parser: ResponseHeadParser
+  #exchange: Http1ClientExchange | undefined
+  /** Bytes that came and were not looked at, as the body is not wanted now: `#input` from `#at` on. */
+  #input: Buffer = NOTHING
+  #at = 0
+  #lent = false
+  #advancing = false
+  #paused = false
+  #ended = false
+  #lost = false
+  #exchanges = 0
+  /** How long the upstream keeps it while it is idle, in seconds, if it said so. */
+  idleHint: number | undefined
+  deadline: number = Number.POSITIVE_INFINITY
+
+  constructor(connected: Connected, limits: UpstreamLimits, owner: ClientConnectionOwner) {
+    this.#connected = connected
+    this.#socket = connected.socket
+    this.#limits = limits
+    this.#bodyLimits = {
+      body: Number.POSITIVE_INFINITY,
+      trailers: { bytes: limits.head, line: 0, fields: limits.fields },
+    }
+    this.#owner = owner
+    this.#parser = new ResponseHeadParser(limits)
+    const socket = this.#socket
+    socket.on('end', this.#onEnd)
+    socket.on('drain', this.#onDrain)
+    socket.on('close', this.#onClose)
+    // What went wrong is seen by 'close', which always follows.
+    socket.on('error', ignore)
+    if (connected.readInto?.(this.#take) !== true) socket.on('data', this.#onData)
+    sweep.add(this)
+    if (socket.destroyed) this.#lose()
+    else socket.resume()
+  }
+
+  /** Whether it can't be used any more. */
+  get closed(): boolean {
+    return this.#lost
+  }
+
+  /** Whether requests were answered on it before the one that is under way. */
+  get reused(): boolean {
+    return this.#exchanges > 1
+  }
+
+  /** Sends a request. The connection must be free. */
+  send(request: UpstreamRequest, observer: UpstreamObserver): UpstreamExchange & { readonly begun: boolean } {
+    this.#exchanges++
+    const exchange = new Http1ClientExchange(this, this.#socket, request, observer)
+    this.#exchange = exchange
+    exchange.begin()
+    this.#watch()
+    return exchange
+  }
+
+  /** Closes it: for an idle connection in order, else as an abort. */
+  close(): void {
+    if (this.#exchange === undefined) {
+      this.#lose()
+      this.#socket.end()
+      this.#socket.destroySoon()
+    } else {
+      this.abandon()
+    }
+  }
+
+  abandon(): void {
+    this.#lose()
+    this.#connected.reset()
+  }
+
+  waitsAnew(): void {
+    this.#watch()
+    this.#advance()
+  }
+
+  /** A limit in time has passed: which one, the state tells. */
+  expire(): void {
+    this.deadline = Number.POSITIVE_INFINITY
+    const exchange = this.#exchange
+    const { responseTimeout, bodyTimeout, writeTimeout } = this.#limits
+    if (exchange === undefined) {
+      this.close()
+    } else if (exchange.held && !exchange.answered) {
+      exchange.release()
+    } else if (exchange.wanted) {
+      const what = `the body of the answer stood still, or came too slowly, for ${bodyTimeout} ms`
+      this.#fail(new SluiceError('HTTP_UPSTREAM_BODY_TIMEOUT', what))
+    } else if (exchange.waiting) {
+      const what = `it took nothing of the request for ${writeTimeout} ms`
+      this.#fail(new SluiceError('HTTP_UPSTREAM_WRITE_TIMEOUT', what))
+    } else if (!exchange.answered) {
+      const what = `the head of its answer did not come within ${responseTimeout} ms`
+      this.#fail(new SluiceError('HTTP_UPSTREAM_TIMEOUT', what))
+    }
+  }
+
+  /** Sets the deadline for what is being waited for from here on. */
+  #watch(): void {
+    const exchange = this.#exchange
+    if (exchange === undefined) return
+    const { responseTimeout, bodyTimeout, writeTimeout } = this.#limits
+    let limit = Number.POSITIVE_INFINITY
+    if (exchange.wanted) limit = bodyTimeout
+    else if (exchange.held && !exchange.answered) limit = CONTINUE_TIMEOUT
+    else if (exchange.waiting) limit = writeTimeout
+    // While the request is being sent, it is the client's progress that counts.
+    else if (!exchange.answered && !exchange.sending) limit = responseTimeout
+    this.deadline = sweep.now + limit
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#receive(chunk, false)
+    if (this.#paused) this.#socket.pause()
+  }
+
+  /** Bytes in the shared buffer of all upstreams; whether more may come. */
+  readonly #take = (bytes: Buffer): boolean => {
+    this.#receive(bytes, true)
+    return !this.#paused
+  }
+
+  #receive(bytes: Buffer, lent: boolean): void {
+    if (this.#lost) return
+    if (this.#at < this.#input.length) {
+      this.#input = Buffer.concat([this.#input.subarray(this.#at), bytes])
+      this.#lent = false
+    } else {
+      this.#input = bytes
+      this.#lent = lent
+    }
+    this.#at = 0
+    this.#exchange?.markBegun()
+    this.#advance()
+    // What is left of a buffer that is read into again must be kept.
+    if (this.#lent && this.#at < this.#input.length) this.#input = Buffer.from(this.#input)
+    this.#lent = false
+  }
+
+  /** Goes through what has come as far as it can; then asks for more, or for a pause. */
+  #advance(): void {
+    if (this.#advancing || this.#lost) return
+    this.#advancing = true
+    try {
+      while (this.#step());
+    } catch (error) {
+      this.#fail(malformed(error))
+    }
+    this.#advancing = false
+    if (this.#lost) return
+    if (this.#at < this.#input.length) {
+      this.#paused = true
+    } else {
+      this.#input = NOTHING
+      this.#at = 0
+      if (this.#paused) {
+        this.#paused = false
+        this.#socket.resume()
+      }
+      if (this.#ended) this.#endOfInput()
+    }
+  }
+
+  /** One step forward; whether there may be another. */
+  #step(): boolean {
+    const input = this.#input
+    if (this.#at === input.length || this.#lost) return false
+    const exchange = this.#exchange
+    if (exchange === undefined) {
+      // Nothing was asked: what comes now could be taken for an answer to the next request.
+      this.close()
+      return false
+    }
+    if (!exchange.answered) {
+      const end = this.#parser.push(input, this.#at)
+      this.#at = end < 0 ? input.length : end
+      if (end >= 0) this.#onHead(exchange, this.#parser.take(exchange.method))
+      return end >= 0
+    }
+    if (!exchange.wanted) return false
+    const before = this.#at
+    this.#at = exchange.receive(input, before, this.#lent)
+    if (this.#lost) return false
+    if (!exchange.receiving) this.#complete(exchange)
+    else if (exchange.wanted) this.#progress(this.#at - before)
+    else this.#watch()
+    return true
+  }
+
+  #progress(count: number): void {
+    this.deadline = bodyDeadline(this.deadline, count, this.#limits.bodyTimeout)
+  }
+
+  #onHead(exchange: Http1ClientExchange, head: ResponseHead): void {
+    if (head.status === 101) {
+      exchange.switch(head, () => this.#handOver())
+      return
+    }
+    if (head.status < 200) {
+      exchange.inform(head)
+      return
+    }
+    this.idleHint = head.idleHint
+    const length = head.bodyLength
+    const incoming = exchange.answer(head, this.#bodyLimits)
+    if (incoming === undefined) {
+      this.#complete(exchange)
+      exchange.respond(head, Body.empty)
+      return
+    }
+    const rest = this.#input.length - this.#at
+    if (length > 0 && length <= rest) {
+      // All of it is here: as one piece it costs its readers the least.
+      const bytes = this.#input.subarray(this.#at, this.#at + length)
+      const body = Body.from(this.#lent ? Buffer.from(bytes) : bytes)
+      this.#at += length
+      exchange.arrived()
+      this.#complete(exchange)
+      exchange.respond(head, body)
+      return
+    }
+    this.#watch()
+    exchange.respond(head, Body.of(incoming, length < 0 ? undefined : length))
+  }
+
+  /** The response is complete: the connection is free again if everything ended exactly where it should. */
+  #complete(exchange: Http1ClientExchange): void {
+    const reusable = exchange.reusable && !this.#ended && this.#at === this.#input.length
+    this.#exchange = undefined
+    this.deadline = Number.POSITIVE_INFINITY
+    exchange.complete()
+    if (reusable) this.#owner.released(this)
+    else this.close()
+  }
+
+  /** HTTP is over on this connection: what was read ahead goes back. */
+  #handOver(): Stream {
+    const socket = this.#socket
+    const rest = this.#input.subarray(this.#at)
+    this.#lose()
+    this.#connected.readInto?.(undefined)
+    socket.pause()
+    socket.off('data', this.#onData)
+    socket.off('end', this.#onEnd)
+    socket.off('drain', this.#onDrain)
+    socket.off('close', this.#onClose)
+    if (rest.length > 0) socket.unshift(Buffer.from(rest))
+    return this.#connected
+  }
+
+  readonly #onEnd = (): void => {
+    this.#ended = !isResetTakenForEnd(this.#socket)
+    if (this.#ended) this.#advance()
+    else this.#socket.destroy()
+  }
+
+  readonly #onDrain = (): void => {
+    this.#exchange?.drained()
+    this.waitsAnew()
+  }
+
+  readonly #onClose = (): void => {
+    if (this.#lost) return
+    this.#fail(this.#closedEarly())
+  }
+
+  /** The upstream has ended its side, and everything that it sent has been looked at. */
+  #endOfInput(): void {
+    const exchange = this.#exchange
+    if (exchange === undefined) {
+      this.close()
+    } else if (!exchange.answered || exchange.wanted) {
+      if (exchange.answered && exchange.endOfInput()) this.#complete(exchange)
+      else this.#fail(this.#closedEarly())
+    }
+  }
+
+  #closedEarly(): SluiceError {
+    const cause = this.#socket.errored ?? undefined
+    const options = cause === undefined ? {} : { cause }
+    if (this.#exchange?.answered === true) {
+      const what = 'it ended the connection inside the body of its answer'
+      return new SluiceError('HTTP_UPSTREAM_INCOMPLETE', what, options)
+    }
+    const where = this.#parser.begun ? 'inside the head of its answer' : 'without an answer'
+    return new SluiceError('HTTP_UPSTREAM_CLOSED', `it ended the connection ${where}`, options)
+  }
+
+  #fail(error: SluiceError): void {
+    const exchange = this.#exchange
+    this.abandon()
+    exchange?.fail(error)
+  }
+
+  #lose(): void {
+    if (this.#lost) return
+    this.#lost = true
+    this.#exchange = undefined
+    this.#input = NOTHING
+    this.#at = 0
+    sweep.delete(this)
+    this.#owner.lost(this)
+  }
+}
+
+/** What the parsers say about requests is said of an answer here. */
+function malformed(error: unknown): SluiceError {
+  if (!isSluiceError(error)) return new SluiceError('INTERNAL', 'reading an answer failed', { cause: error })
+  if (error.code === 'HTTP_UPSTREAM_MALFORMED') return error
+  return new SluiceError('HTTP_UPSTREAM_MALFORMED', error.message, { cause: error })
+}
+
+function ignore(): void {}

@@ -1,0 +1,255 @@
+// One request to an upstream and its response on an HTTP/1.1 connection (RFC 9112).
+import type { Socket } from 'node:net'
+import { isSluiceError, SluiceError } from '../../core/index.ts'
+import type { Stream } from '../../net/index.ts'
+import { Body } from '../body.ts'
+import { PIECE } from '../body-streams.ts'
+import { INFORMATION_LIMIT } from '../client/limits.ts'
+import type { UpstreamExchange, UpstreamObserver, UpstreamRequest } from '../client/upstream.ts'
+import type { BodyLimits } from './body-decoder.ts'
+import { requestHead } from './client-request.ts'
+import { IncomingBody } from './incoming-body.ts'
+import { OutgoingBody, type OutgoingOwner, writeWhole } from './outgoing-body.ts'
+import type { ResponseHead } from './response-head-parser.ts'
+
+/** The connection that an exchange takes place on. */
+export interface ClientExchangeOwner {
+  /** What is waited for has changed: bytes of the body are wanted, or the upstream has to take what was written. */
+  waitsAnew(): void
+  /** The exchange can't be completed, or nobody waits for it: the connection must be closed at once. */
+  abandon(): void
+}
+
+export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
+  readonly #owner: ClientExchangeOwner
+  readonly #socket: Socket
+  readonly #request: UpstreamRequest
+  readonly #observer: UpstreamObserver
+  #incoming: IncomingBody | undefined
+  #outgoing: OutgoingBody | undefined
+  /** The body waits for 100. */
+  #held = false
+  #informed = 0
+  #begun = false
+  #answered = false
+  #over = false
+  #keepAlive = false
+
+  constructor(
+    owner: ClientExchangeOwner,
+    socket: Socket,
+    request: UpstreamRequest,
+    observer: UpstreamObserver,
+  ) {
+    this.#owner = owner
+    this.#socket = socket
+    this.#request = request
+    this.#observer = observer
+  }
+
+  get method(): string {
+    return this.#request.method
+  }
+
+  /** Whether any byte of the response has come. */
+  get begun(): boolean {
+    return this.#begun
+  }
+
+  /** Whether the head of the final response has come. */
+  get answered(): boolean {
+    return this.#answered
+  }
+
+  /** Whether the request is still being sent. */
+  get sending(): boolean {
+    return this.#outgoing !== undefined || this.#held
+  }
+
+  /** Whether the body waits for 100. */
+  get held(): boolean {
+    return this.#held
+  }
+
+  /** Whether the upstream has to take what was written of the request. */
+  get waiting(): boolean {
+    return this.#outgoing?.waiting === true
+  }
+
+  /** Whether bytes of the response's body can be taken now. */
+  get wanted(): boolean {
+    return this.#incoming?.wanted === true
+  }
+
+  /** Whether the connection can be used again after this exchange, which is complete. */
+  get reusable(): boolean {
+    return this.#keepAlive && !this.sending
+  }
+
+  /** Writes the request. */
+  begin(): void {
+    const { body, expectsContinue } = this.#request
+    const head = requestHead(this.#request)
+    if (body.length === 0) {
+      this.#socket.write(head, 'latin1')
+      return
+    }
+    const { whole } = body
+    if (expectsContinue) {
+      this.#held = true
+      this.#socket.write(head, 'latin1')
+    } else if (whole !== undefined && (body.length ?? 0) <= PIECE) {
+      writeWhole(this.#socket, head, whole, body.length ?? 0)
+    } else {
+      this.#sendBody(head)
+    }
+  }
+
+  /** Sends the body that waited for 100: it was asked for, or the upstream kept silent. */
+  release(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.#sendBody('')
+    this.#owner.waitsAnew()
+  }
+
+  #sendBody(head: string): void {
+    const { body } = this.#request
+    const framing = body.length === undefined ? 'chunked' : 'length'
+    this.#outgoing = new OutgoingBody(this.#socket, framing, body.length ?? 0, this)
+    this.#outgoing.begin(head, body)
+  }
+
+  /** The first byte of the response has come. */
+  markBegun(): void {
+    this.#begun = true
+  }
+
+  /** @throws {SluiceError} `HTTP_UPSTREAM_MALFORMED` */
+  inform(head: ResponseHead): void {
+    this.#informed++
+    if (this.#informed > INFORMATION_LIMIT) {
+      const what = `it sent more than ${INFORMATION_LIMIT} informational responses`
+      throw new SluiceError('HTTP_UPSTREAM_MALFORMED', what)
+    }
+    if (head.status === 100) this.release()
+    else this.#observer.informed(head.status, head.headers)
+  }
+
+  /**
+   * The connection has changed its protocol.
+   *
+   * @throws {SluiceError} `HTTP_UPSTREAM_MALFORMED`
+   */
+  switch(head: ResponseHead, stream: () => Stream): void {
+    if (this.#request.upgrade === undefined || head.upgrade !== this.#request.upgrade) {
+      throw new SluiceError('HTTP_UPSTREAM_MALFORMED', 'it changes to a protocol that it was not asked for')
+    }
+    this.#over = true
+    this.#observer.responded({ status: 101, headers: head.headers, body: Body.empty, stream: stream() })
+  }
+
+  /**
+   * The head of the final response has come.
+   *
+   * @returns whether a body is still to come
+   */
+  answer(head: ResponseHead, limits: BodyLimits): IncomingBody | undefined {
+    this.#answered = true
+    this.#keepAlive = head.keepAlive
+    if (head.bodyLength === 0) return undefined
+    this.#incoming = new IncomingBody(head.bodyLength, limits, this.#onWanted)
+    return this.#incoming
+  }
+
+  /** Tells of the final response, whose body is here, or still to come. */
+  respond({ status, headers }: ResponseHead, body: Body): void {
+    this.#observer.responded({ status, headers, body })
+  }
+
+  /** Bytes of the response's body. */
+  receive(bytes: Buffer, from: number, lent: boolean): number {
+    const incoming = this.#incoming
+    if (incoming === undefined) return from
+    const end = incoming.push(bytes, from, lent)
+    if (incoming.done) this.#incoming = undefined
+    return end
+  }
+
+  /** All of the response's body came with its head. */
+  arrived(): void {
+    this.#incoming = undefined
+  }
+
+  /** Whether the body of the response is still to come. */
+  get receiving(): boolean {
+    return this.#incoming !== undefined
+  }
+
+  /** The upstream has ended its side in order: whether the response is complete with that. */
+  endOfInput(): boolean {
+    if (this.#incoming?.end() !== true) return false
+    this.#incoming = undefined
+    return true
+  }
+
+  /** The response is complete. What is left of the request is not sent any more. */
+  complete(): void {
+    this.#over = true
+    this.#held = false
+    this.#cancelOutgoing()
+  }
+
+  /** It can't be completed. */
+  fail(error: SluiceError): void {
+    if (this.#over) return
+    this.#over = true
+    this.#cancelOutgoing()
+    const incoming = this.#incoming
+    this.#incoming = undefined
+    if (!this.#answered) this.#observer.failed(error)
+    else incoming?.fail(error)
+  }
+
+  cancel(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#cancelOutgoing()
+    this.#owner.abandon()
+  }
+
+  /** The upstream has taken what was written. */
+  drained(): void {
+    this.#outgoing?.drained()
+  }
+
+  bodyInvalid(what: string): SluiceError {
+    return new SluiceError('HTTP_BODY_INVALID', what)
+  }
+
+  bodyWaits(): void {
+    this.#owner.waitsAnew()
+  }
+
+  bodyEnds(error?: unknown): void {
+    this.#outgoing = undefined
+    if (error === undefined) {
+      this.#owner.waitsAnew()
+      return
+    }
+    // An upstream that has answered already does not miss the rest; its answer may go on.
+    this.fail(isSluiceError(error) ? error : new SluiceError('INTERNAL', 'the body failed', { cause: error }))
+    this.#owner.abandon()
+  }
+
+  #cancelOutgoing(): void {
+    const outgoing = this.#outgoing
+    this.#outgoing = undefined
+    outgoing?.cancel()
+  }
+
+  readonly #onWanted = (): void => {
+    if (this.#incoming?.reading === true) this.#owner.waitsAnew()
+    else this.cancel()
+  }
+}

@@ -1,0 +1,172 @@
+// One request on its way through the reverse proxy, and its answer on the way back.
+import { logger, SluiceError } from '../core/index.ts'
+import {
+  Body,
+  type HeaderList,
+  type HttpRequest,
+  type HttpResponse,
+  requestFields,
+  responseFields,
+  type UpstreamExchange,
+  type UpstreamObserver,
+  type UpstreamRequest,
+  type UpstreamResponse,
+} from '../http/index.ts'
+import { type Connection, relay, type Stream } from '../net/index.ts'
+import type { Upstream } from './upstream.ts'
+import { addWebSocketKey, checkWebSocketAccept } from './websocket.ts'
+
+const log = logger('proxy')
+
+/** What an exchange needs of its proxy. */
+export interface ExchangeSettings {
+  readonly host: 'keep' | 'upstream'
+  readonly keepUnderscores: boolean
+  /** Milliseconds. */
+  readonly tunnelIdleTimeout: number
+  readonly upstreams: readonly Upstream[]
+}
+
+/** Protocols that change the version of HTTP itself: who hands them on loses sight of the requests (h2c smuggling). */
+const NEVER_UPGRADED = /^(?:h2c?|tls\/.*|http\/.*)$/
+
+export class ProxyExchange implements UpstreamObserver {
+  readonly #settings: ExchangeSettings
+  readonly #request: HttpRequest
+  readonly #resolve: (response: HttpResponse) => void
+  readonly #reject: (error: unknown) => void
+  readonly #fields: HeaderList
+  readonly #upgrade: string | undefined
+  readonly #webSocketAccept: string | undefined
+  #upstream: Upstream
+  #at: number
+  #tried = 1
+  #sent: UpstreamExchange | undefined
+  #attempts = 0
+  #gone = false
+
+  constructor(
+    settings: ExchangeSettings,
+    first: number,
+    request: HttpRequest,
+    resolve: (response: HttpResponse) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#settings = settings
+    this.#request = request
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#at = first
+    this.#upstream = settings.upstreams[first] as Upstream
+    const { upgrade } = request
+    this.#upgrade = upgrade === undefined || NEVER_UPGRADED.test(upgrade) ? undefined : upgrade
+    this.#fields = requestFields(request, settings.keepUnderscores)
+    this.#webSocketAccept = addWebSocketKey(request, this.#fields)
+  }
+
+  begin(): void {
+    this.#request.whenGone(this.#onGone)
+    this.#send()
+  }
+
+  #send(): void {
+    const upstream = this.#upstream
+    const { notes } = this.#request
+    if (notes !== undefined) notes.upstream = upstream.name
+    this.#sent = upstream.pool.send(this.#requestFor(upstream), this)
+  }
+
+  #requestFor({ scheme, authority }: Upstream): UpstreamRequest {
+    const request = this.#request
+    const { target } = request
+    return {
+      method: request.method,
+      scheme,
+      authority: this.#settings.host === 'upstream' ? authority : (request.authority ?? authority),
+      // The absolute-form is for proxies that are asked as such (RFC 9112, 3.2.2).
+      target: target.charCodeAt(0) === 0x2f || target === '*' ? target : request.path + request.query,
+      headers: this.#fields,
+      body: request.body,
+      upgrade: this.#upgrade,
+      expectsContinue: request.expectsContinue,
+      client: request.connection,
+    }
+  }
+
+  sending(): void {
+    this.#attempts++
+    const { notes } = this.#request
+    if (notes === undefined) return
+    notes.attempts = this.#attempts
+    notes.connected = notes.elapsed
+  }
+
+  informed(status: number, headers: HeaderList): void {
+    if (!this.#gone) this.#request.inform(status, responseFields(headers))
+  }
+
+  responded(response: UpstreamResponse): void {
+    const { notes } = this.#request
+    if (notes !== undefined) notes.responded = notes.elapsed
+    const { status, headers, body, stream } = response
+    if (this.#gone) {
+      stream?.reset()
+      body.discard()
+      return
+    }
+    if (stream !== undefined) {
+      this.#tunnel(headers, stream)
+      return
+    }
+    this.#resolve({ status, headers: responseFields(headers), body })
+  }
+
+  failed(error: SluiceError): void {
+    if (this.#gone) return
+    if (this.#mayTryAnother(error)) {
+      this.#tried++
+      this.#at = (this.#at + 1) % this.#settings.upstreams.length
+      this.#upstream = this.#settings.upstreams[this.#at] as Upstream
+      this.#send()
+      return
+    }
+    const { notes } = this.#request
+    if (notes !== undefined) notes.error = error.code
+    const { name } = this.#upstream
+    const message = error.message.startsWith('it ') ? `${name}: ${error.message}` : error.message
+    this.#reject(new SluiceError(error.code, message, { cause: error.cause ?? undefined }))
+  }
+
+  /** An upstream that could not be connected to has been told nothing: the next one can be asked. */
+  #mayTryAnother(error: SluiceError): boolean {
+    const isUntouched = error.code.startsWith('CONNECT_') || error.code.startsWith('TLS_UPSTREAM_')
+    return isUntouched && this.#tried < this.#settings.upstreams.length
+  }
+
+  #tunnel(headers: HeaderList, stream: Stream): void {
+    const fields = responseFields(headers)
+    try {
+      if (this.#webSocketAccept !== undefined) checkWebSocketAccept(headers, this.#webSocketAccept)
+    } catch (error) {
+      stream.reset()
+      this.failed(error as SluiceError)
+      return
+    }
+    const { connection } = this.#request
+    const idleTimeout = this.#settings.tunnelIdleTimeout
+    const tunnel = (client: Stream): void => {
+      relay(client, stream, { idleTimeout }).then(outcome => logTunnel(connection, this.#upstream, outcome))
+    }
+    this.#resolve({ status: 101, headers: fields, body: Body.empty, tunnel })
+  }
+
+  readonly #onGone = (): void => {
+    this.#gone = true
+    this.#sent?.cancel()
+  }
+}
+
+function logTunnel({ id, peer }: Connection, { name }: Upstream, outcome: object): void {
+  if (log.isLevelEnabled('debug'))
+    log.debug({ connection: id, peer, upstream: name, ...outcome }, 'tunnelled')
+}
