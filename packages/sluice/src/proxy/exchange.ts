@@ -83,8 +83,7 @@ export class ProxyExchange implements UpstreamObserver {
       method: request.method,
       scheme,
       authority: this.#settings.host === 'upstream' ? authority : (request.authority ?? authority),
-      // The absolute-form is for proxies that are asked as such (RFC 9112, 3.2.2).
-      target: target.charCodeAt(0) === 0x2f || target === '*' ? target : request.path + request.query,
+      target: target.charCodeAt(0) === 0x2f || target === '*' ? target : originTarget(request),
       headers: this.#fields,
       body: request.body,
       upgrade: this.#upgrade,
@@ -118,6 +117,8 @@ export class ProxyExchange implements UpstreamObserver {
       this.#tunnel(headers, stream)
       return
     }
+    // It was answered without the body, which the client holds back: it need not be asked for.
+    if (this.#request.expectsContinue && !this.#request.body.used) this.#request.body.discard()
     this.#resolve({ status, headers: responseFields(headers), body })
   }
 
@@ -164,6 +165,13 @@ export class ProxyExchange implements UpstreamObserver {
     this.#gone = true
     this.#sent?.cancel()
   }
+}
+
+/** The absolute-form is for proxies that are asked as such (RFC 9112, 3.2.2); for OPTIONS it may mean `*` (3.2.4). */
+function originTarget({ method, target, path, query }: HttpRequest): string {
+  return method === 'OPTIONS' && target.indexOf('/', target.indexOf('://') + 3) < 0 && query === ''
+    ? '*'
+    : path + query
 }
 
 function logTunnel({ id, peer }: Connection, { name }: Upstream, outcome: object): void {

@@ -178,7 +178,7 @@ function placeOf(text: string): Place {
   const [, protocol = '', authority = '', rest = ''] =
     /^([a-z][a-z0-9+.-]*:)\/\/([^/?#]*)(.*)$/i.exec(text) ?? []
   const known = Object.hasOwn(SCHEMES, protocol.toLowerCase()) ? SCHEMES[protocol.toLowerCase()] : undefined
-  if (known === undefined) {
+  if (known === undefined || authority === '') {
     throw new SluiceError(
       'ADDRESS_INVALID',
       `upstream ${JSON.stringify(text)} is no URL; write http://HOST:PORT, https://HOST, h2c://HOST:PORT or unix:/PATH`,
