@@ -2,10 +2,10 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import { logger, SluiceError } from '../../core/index.ts'
 import type { BodySink, BodySource } from '../body.ts'
-import { HeaderList } from '../headers.ts'
+import type { HeaderList } from '../headers.ts'
 import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
 import { checkTrailers } from '../trailers.ts'
-import { appendField } from './request-head.ts'
+import { receivedFields } from './request-head.ts'
 
 /** Bytes of a body that nobody wants that are thrown away before its stream is closed. */
 const WASTE_LIMIT = 256 * 1024
@@ -136,11 +136,8 @@ export class Http2IncomingBody implements BodySource, Swept {
 
   /** @param raw name, value, name, value … */
   #onTrailers(raw: readonly string[]): void {
-    const trailers = new HeaderList()
     try {
-      for (let at = 0; at + 1 < raw.length; at += 2) {
-        appendField(trailers, raw[at] as string, raw[at + 1] as string)
-      }
+      const trailers = receivedFields(raw)
       checkTrailers(trailers)
       this.#trailers = trailers
     } catch (error) {

@@ -34,7 +34,7 @@ export function readHttp2Head(raw: readonly string[], targetLimit: number): Http
   let host: string | undefined
   let length: string | undefined
   let expect: string | undefined
-  const headers = new HeaderList()
+  const fields: string[] = []
 
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at] as string
@@ -70,7 +70,7 @@ export function readHttp2Head(raw: readonly string[], targetLimit: number): Http
       default:
         if (CONNECTION_SPECIFIC.has(name)) throw malformed(`${name} does not exist in HTTP/2`)
     }
-    appendField(headers, name, value)
+    fields.push(name, value)
   }
 
   if (method === 'CONNECT') {
@@ -98,21 +98,25 @@ export function readHttp2Head(raw: readonly string[], targetLimit: number): Http
     version: '2',
     upgrade: undefined,
     authority: authorityOf(authority, host, scheme),
-    headers,
+    headers: receivedFields(fields),
     length: lengthOf(length),
     expectsContinue: expect !== undefined,
   }
 }
 
 /**
- * Adds a field as it came.
+ * Fields as they came.
  *
+ * @param fields name, value, name, value …
  * @throws {SluiceError} `HTTP_FIELD_MALFORMED`
  */
-export function appendField(headers: HeaderList, name: string, value: string): void {
-  if (name !== name.toLowerCase()) throw malformed('a field name is not in lower case')
+export function receivedFields(fields: readonly string[]): HeaderList {
+  for (let at = 0; at < fields.length; at += 2) {
+    const name = fields[at] as string
+    if (name !== name.toLowerCase()) throw malformed('a field name is not in lower case')
+  }
   try {
-    headers.append(name, value)
+    return HeaderList.received(fields)
   } catch (cause) {
     throw new SluiceError('HTTP_FIELD_MALFORMED', 'a field has a name or value that HTTP does not allow', {
       cause,
