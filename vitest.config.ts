@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 /** Tests import the package by its public names and get the source. */
 const resolve = { conditions: ['@sluice/source'] }
-const ssr = { resolve: { conditions: ['@sluice/source', 'node', 'import', 'module', 'default'] } }
+const ssr = { resolve: { conditions: ['@sluice/source', 'node', 'module', 'default'] } }
 const support = 'packages/sluice/test/support'
 
 export default defineConfig({
