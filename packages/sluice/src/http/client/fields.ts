@@ -1,7 +1,7 @@
 // The fields of a request as the upstream gets them: what belongs to one connection is taken off (RFC 9110, section
 // 7.6.1), and what says who the client is is made here, or extended where a trusted proxy began it.
 import type { Address, Connection } from '../../net/index.ts'
-import { equalsIgnoringCase } from '../grammar.ts'
+import { equalsIgnoringCase, membersOf } from '../grammar.ts'
 import type { HeaderList } from '../headers.ts'
 import type { HttpRequest } from '../request.ts'
 
@@ -106,10 +106,7 @@ function mayBeIdentity(text: string, start: number): boolean {
 function namedBy(connection: string): ReadonlySet<string> | undefined {
   const lower = connection.toLowerCase()
   if (lower === 'keep-alive' || lower === 'close' || lower === 'upgrade') return undefined
-  const names = lower
-    .split(',')
-    .map(name => name.trim())
-    .filter(name => !KEPT.test(name))
+  const names = membersOf(lower).filter(name => !KEPT.test(name))
   return names.length === 0 ? undefined : new Set(names)
 }
 

@@ -37,7 +37,7 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
   #paused = false
   #ended = false
   #lost = false
-  #exchanges = 0
+  #used = false
   /** How long the upstream keeps it while it is idle, in seconds, if it said so. */
   idleHint: number | undefined
   deadline: number = Number.POSITIVE_INFINITY
@@ -69,14 +69,14 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
     return this.#lost
   }
 
-  /** Whether requests were answered on it before the one that is under way. */
+  /** Whether requests were sent on it before. */
   get reused(): boolean {
-    return this.#exchanges > 1
+    return this.#used
   }
 
   /** Sends a request. The connection must be free. */
   send(request: UpstreamRequest, observer: UpstreamObserver): UpstreamExchange & { readonly begun: boolean } {
-    this.#exchanges++
+    this.#used = true
     const exchange = new Http1ClientExchange(this, this.#socket, request, observer)
     this.#exchange = exchange
     exchange.begin()
