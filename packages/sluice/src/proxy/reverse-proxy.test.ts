@@ -18,7 +18,9 @@ const get = (path: string, fields = ''): string => `GET ${path} HTTP/1.1\r\nHost
 describe('reverseProxy', () => {
   it('hands a request on as it came, with who the client is, and the answer back', async () => {
     const origin = await startOrigin(
-      answering('HTTP/1.1 201 Made\r\nX-A: 1\r\nset-cookie: a\r\nset-cookie: b\r\ncontent-length: 2\r\n\r\nhi'),
+      answering(
+        'HTTP/1.1 201 Made\r\nX-A: 1\r\nset-cookie: a\r\nset-cookie: b\r\ncontent-length: 2\r\n\r\nhi',
+      ),
     )
     const { port } = await startProxy(origin.url)
     const client = await RawClient.connect(port)
@@ -86,7 +88,9 @@ describe('reverseProxy', () => {
     })
     const { port } = await startProxy(origin.url)
     const client = await RawClient.connect(port)
-    client.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-T: 2\r\n\r\n')
+    client.send(
+      'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-T: 2\r\n\r\n',
+    )
     await client.until(() => client.received.endsWith('0\r\nX-Sum: 1\r\n\r\n'))
     expect(origin.received).toEqual([
       forwarded('POST', '/', {
@@ -139,7 +143,11 @@ describe('reverseProxy', () => {
   it('asks for no body that the upstream does not want', async () => {
     const origin = await startOrigin(async connection => {
       await connection.head()
-      await connection.send('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n', '2\r\nok\r\n', '0\r\n\r\n')
+      await connection.send(
+        'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n',
+        '2\r\nok\r\n',
+        '0\r\n\r\n',
+      )
     })
     const { port } = await startProxy(origin.url)
     const client = await exchange(
@@ -203,7 +211,9 @@ describe('reverseProxy', () => {
     const origin = await startOrigin(answering(OK))
     const { port } = await startProxy(origin.url)
     const client = await RawClient.connect(port)
-    client.send(get('/', `Upgrade: ${protocol}\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n`))
+    client.send(
+      get('/', `Upgrade: ${protocol}\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n`),
+    )
     await client.until(() => client.received.endsWith('ok'))
     expect(origin.received).toEqual([forwarded('GET', '/')])
   })

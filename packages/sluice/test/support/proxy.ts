@@ -1,11 +1,12 @@
 // A reverse proxy for tests, on a port of its own, and what it adds to the requests that it forwards.
 import type { ServeHttpOptions } from '../../src/http/index.ts'
+import type { Connection } from '../../src/net/index.ts'
 import { type ReverseProxyOptions, reverseProxy } from '../../src/proxy/index.ts'
 import { startHttp } from './http.ts'
 
 export async function startProxy(
   to: string | readonly string[],
-  options: ReverseProxyOptions = {},
+  options: ReverseProxyOptions<Connection> = {},
   serve: ServeHttpOptions = {},
 ): Promise<{ port: number }> {
   return startHttp(reverseProxy(to, options), serve)
