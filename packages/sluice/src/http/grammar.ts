@@ -62,6 +62,17 @@ export function allIn(text: string, bits: number, start: number = 0, end: number
   return true
 }
 
+/**
+ * The members of a list (RFC 9110, 5.6.1) in lower case, without the spaces and tabs around them. Not `trim`, which takes
+ * a no-break space for one of them, as no other reader of HTTP does.
+ */
+export function membersOf(list: string): string[] {
+  return list
+    .toLowerCase()
+    .split(',')
+    .map(member => member.replace(/^[ \t]+|[ \t]+$/g, ''))
+}
+
 /** Compares ASCII text without regard to case, from `start` to `end` of `text`, with `lower`, which is in lower case. */
 export function equalsIgnoringCase(text: string, start: number, end: number, lower: string): boolean {
   if (end - start !== lower.length) return false

@@ -34,6 +34,8 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
   #answered = false
   #over = false
   #keepAlive = false
+  /** An informational response said that the connection ends with this exchange, or contradicted itself. */
+  #last = false
 
   constructor(
     owner: ClientExchangeOwner,
@@ -83,7 +85,7 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
 
   /** Whether the connection can be used again after this exchange, which is complete. */
   get reusable(): boolean {
-    return this.#keepAlive && !this.sending
+    return this.#keepAlive && !this.#last && !this.sending
   }
 
   /** Writes the request. */
@@ -132,6 +134,7 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
       const what = `it sent more than ${INFORMATION_LIMIT} informational responses`
       throw new SluiceError('HTTP_UPSTREAM_MALFORMED', what)
     }
+    if (!head.keepAlive) this.#last = true
     if (head.status === 100) this.release()
     else this.#observer.informed(head.status, head.headers)
   }

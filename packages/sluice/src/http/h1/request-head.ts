@@ -2,7 +2,7 @@
 // (sections 6 and 9). Anything that two readers could understand differently is refused.
 import { SluiceError } from '../../core/index.ts'
 import { isAuthority, sameAuthority } from '../authority.ts'
-import { equalsIgnoringCase, skip, TOKEN } from '../grammar.ts'
+import { equalsIgnoringCase, membersOf, skip, TOKEN } from '../grammar.ts'
 import { HeaderList } from '../headers.ts'
 import { checkTarget } from '../target.ts'
 import { type SectionLimits, SectionParser } from './section-parser.ts'
@@ -242,10 +242,7 @@ function bodyLengthOf(
     if (contentLength !== undefined) throw badLength('Content-Length and Transfer-Encoding are both there')
     if (version === '1.0') throw badEncoding('Transfer-Encoding does not exist in HTTP/1.0')
     if (equalsIgnoringCase(transferEncoding, 0, transferEncoding.length, 'chunked')) return -1
-    const codings = transferEncoding
-      .toLowerCase()
-      .split(',')
-      .map(coding => coding.trim())
+    const codings = membersOf(transferEncoding)
     if (codings.indexOf('chunked') === codings.length - 1 && !codings.includes('')) {
       throw new SluiceError(
         'HTTP_TRANSFER_ENCODING_UNSUPPORTED',
@@ -267,7 +264,7 @@ function keepsAlive(version: '1.0' | '1.1', connection: string): boolean {
   const options = connection.toLowerCase()
   if (options === 'keep-alive') return true
   if (options === 'close') return false
-  const list = options.split(',').map(option => option.trim())
+  const list = membersOf(options)
   return !list.includes('close') && (version === '1.1' || list.includes('keep-alive'))
 }
 

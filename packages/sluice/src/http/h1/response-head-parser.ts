@@ -2,7 +2,7 @@
 // and the connection (sections 6 and 9). As strict as with requests: what two readers could understand differently is
 // refused.
 import { SluiceError } from '../../core/index.ts'
-import { equalsIgnoringCase } from '../grammar.ts'
+import { equalsIgnoringCase, membersOf } from '../grammar.ts'
 import { HeaderList } from '../headers.ts'
 import { isBodiless } from '../status.ts'
 import { CHUNKED, UNTIL_CLOSE } from './body-decoder.ts'
@@ -133,6 +133,7 @@ function readFields(
       default:
     }
   }
+  if (status < 200 && version === '1.0') throw malformed(`HTTP/1.0 has no status ${status}`)
   const framed = framing(version, length, encoding)
   const bodiless = method === 'HEAD' || isBodiless(status) || status < 200
   // What RFC 9110, 8.6 and RFC 9112, 6.1 forbid: an upstream that announces a body here may send one as well.
@@ -177,11 +178,7 @@ function keepsAlive(version: '1.0' | '1.1', connection: string): boolean {
 }
 
 function hasOption(connection: string, option: string): boolean {
-  if (connection === '') return false
-  return connection
-    .toLowerCase()
-    .split(',')
-    .some(one => one.trim() === option)
+  return connection !== '' && membersOf(connection).includes(option)
 }
 
 /** `Keep-Alive: timeout=5`, as Node, Apache and others send it. */

@@ -1,0 +1,35 @@
+// The kept inputs of the fuzz targets, those with which something was found among them, as an ordinary test.
+import { describe, expect, it } from 'vitest'
+import { Random } from '../support/random.ts'
+import { checkRequests, checkResponse } from './codec-oracles.ts'
+import { corpus } from './corpus.ts'
+import { mutate } from './mutate.ts'
+
+describe('requests of the corpus', () => {
+  it.each(corpus('requests'))('$name', async ({ bytes }) => {
+    await checkRequests(bytes, new Random(1))
+  })
+})
+
+describe('responses of the corpus', () => {
+  it.each(corpus('responses'))('$name', async ({ bytes }) => {
+    await checkResponse(bytes, new Random(1), 'GET')
+    await checkResponse(bytes, new Random(1), 'HEAD')
+  })
+})
+
+describe('mutations', () => {
+  it('are the same for the same seed, and often still accepted', async () => {
+    const inputs = corpus('requests').map(({ bytes }) => bytes)
+    let accepted = 0
+    for (let seed = 0; seed < 200; seed++) {
+      const [once, again] = [new Random(seed), new Random(seed)].map(random =>
+        mutate(random, random.pick(inputs), inputs),
+      )
+      expect(again).toEqual(once)
+      accepted += Math.min(1, await checkRequests(once ?? Buffer.alloc(0), new Random(seed)))
+    }
+    expect(accepted).toBeGreaterThan(20)
+    expect(accepted).toBeLessThan(190)
+  })
+})
