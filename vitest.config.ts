@@ -17,6 +17,8 @@ export default defineConfig({
             'packages/*/src/**/*.test.ts',
             'packages/*/test/*.test.ts',
             'packages/*/test/cli/*.test.ts',
+            'packages/*/test/attacks/*.test.ts',
+            'packages/*/test/fuzz/*.test.ts',
             'packages/*/test/robustness/*.test.ts',
           ],
           exclude: ['packages/*/test/structure.test.ts'],
