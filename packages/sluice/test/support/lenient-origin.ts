@@ -45,10 +45,7 @@ const LINE_END = /\r\n|\n|\r/
  *
  * @returns it and how long it is; undefined if there is more to come
  */
-export function believe(
-  bytes: string,
-  leniency: Leniency,
-): { request: Believed; length: number } | undefined {
+function believeOne(bytes: string, leniency: Leniency): { request: Believed; length: number } | undefined {
   const start = bytes.length - bytes.trimStart().length
   const firstEnd = LINE_END.exec(bytes.slice(start))
   if (firstEnd === null) return undefined
@@ -66,6 +63,17 @@ export function believe(
   const body = bodyOf(bytes.slice(bodyStart), fields, leniency)
   if (body === undefined) return undefined
   return { request: { method, target, fields, body: body.content }, length: bodyStart + body.length }
+}
+
+/** All requests in what has come, and what is left. */
+export function believe(bytes: string, leniency: Leniency): { believed: Believed[]; rest: string } {
+  const believed: Believed[] = []
+  let rest = bytes
+  for (let next = believeOne(rest, leniency); next !== undefined; next = believeOne(rest, leniency)) {
+    rest = rest.slice(next.length)
+    believed.push(next.request)
+  }
+  return { believed, rest }
 }
 
 function fieldsOf(section: string): Map<string, string[]> {
@@ -136,11 +144,11 @@ export async function startLenientOrigin(leniency: Leniency): Promise<LenientOri
     socket.on('data', (chunk: Buffer) => {
       const text = chunk.toString('latin1')
       received[index] += text
-      rest += text
-      for (let next = believe(rest, leniency); next !== undefined; next = believe(rest, leniency)) {
-        rest = rest.slice(next.length)
-        const count = `${believed.push(next.request)}`
-        const body = next.request.method.toUpperCase() === 'HEAD' ? '' : count
+      const more = believe(rest + text, leniency)
+      rest = more.rest
+      for (const request of more.believed) {
+        const count = `${believed.push(request)}`
+        const body = request.method.toUpperCase() === 'HEAD' ? '' : count
         socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${count.length}\r\n\r\n${body}`)
       }
     })
