@@ -19,7 +19,7 @@ interface KnownClient {
  * that a layer has added stays as well.
  */
 const KEPT =
-  /^(?:authorization|cookie|origin|referer|forwarded|via|range|(?:content|if|remote|sec|ssl)-.*|x-(?:auth|client|csrf|forwarded|real|remote|request|ssl|user|xsrf).*)$/
+  /^(?:authorization|(?:set-)?cookie|origin|referer|forwarded|via|range|www-authenticate|cache-control|strict-transport-security|(?:permissions|referrer)-policy|(?:access-control|content|cross-origin|if|remote|sec|ssl)-.*|x-(?:auth|client|content-type|csrf|forwarded|frame|real|remote|request|ssl|user|xsrf).*)$/
 
 /** Fields with which proxies tell who a client is: believed by applications, so never taken from strangers. */
 const IDENTITY =

@@ -82,7 +82,9 @@ export function responseHead(response: HttpResponse, context: ResponseContext): 
   let framing: ResponseHead['framing']
   if (context.method === 'HEAD' || isBodiless(status)) {
     framing = 'none'
-    if (length !== undefined && (status === 304 ? declared !== undefined : status !== 204)) {
+    // The answer to a HEAD is empty either way; that GET's would be empty is said only if it was declared.
+    const told = declared !== undefined || (status !== 304 && body.length !== 0)
+    if (told && length !== undefined && status !== 204) {
       text += `content-length: ${length}\r\n`
     }
   } else if (length !== undefined) {
