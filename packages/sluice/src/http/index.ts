@@ -2,6 +2,9 @@
 
 export type { FetchHandler } from './adapters/fetch-handler.ts'
 export { fetchHandler } from './adapters/fetch-handler.ts'
+export type { NodeRequestListener } from './adapters/app-exchange.ts'
+export type { NodeHandlerOptions, NodeUpgradeListener } from './adapters/node-handler.ts'
+export { nodeHandler } from './adapters/node-handler.ts'
 export type { BodyContent, BodyReadOptions, BodySink, BodySource } from './body.ts'
 export { Body } from './body.ts'
 export { requestFields, responseFields } from './client/fields.ts'
