@@ -1,8 +1,10 @@
 // The fields of a request as the upstream gets them: what belongs to one connection is taken off (RFC 9110, section
 // 7.6.1), and what says who the client is is made here, or extended where a trusted proxy began it.
 import type { Address, Connection } from '../../net/index.ts'
+import { parseForwarded } from '../forwarded/element.ts'
 import { equalsIgnoringCase, membersOf } from '../grammar.ts'
 import type { HeaderList } from '../headers.ts'
+import type { ForwardedClient } from '../layers/trust-forwarded.ts'
 import type { HttpRequest } from '../request.ts'
 
 /** What layers may have found out about the client. */
@@ -10,7 +12,7 @@ interface KnownClient {
   readonly connection: Connection & {
     readonly proxied?: { readonly claimed: boolean; readonly source: Address } | undefined
   }
-  readonly client?: { readonly trusted: boolean } | undefined
+  readonly client?: ForwardedClient | undefined
   readonly requestId?: string | undefined
 }
 
@@ -25,6 +27,13 @@ const KEPT =
 const IDENTITY =
   /^(?:x-forwarded(?:-.*)?|forwarded|x-real-ip|x-client-ip|true-client-ip|x-cluster-client-ip|via)$/i
 
+/** Where a proxy is trusted with one kind of fields, it may hand on the other as a stranger sent it. */
+const OTHER_KIND = {
+  forwarded: /^x-forwarded(?:-.*)?$/i,
+  'x-forwarded': /^forwarded$/i,
+  both: /^$/,
+} as const
+
 /**
  * The fields of a request for an upstream: without what is about the client's connection, and with who the client is.
  * X-Forwarded-For, -Proto and -Host, Forwarded (RFC 7239) and Via that came from strangers are replaced; from a client
@@ -35,7 +44,8 @@ const IDENTITY =
 export function requestFields(request: HttpRequest, keepUnderscores: boolean): HeaderList {
   const { headers } = request
   const { client, requestId } = request as unknown as KnownClient
-  const trusted = client?.trusted === true
+  const trusted = client?.trusted === true ? client : undefined
+  const untrusted = trusted === undefined ? IDENTITY : OTHER_KIND[trusted.fields ?? 'both']
   const connection = headers.get('connection')
   const named = connection === undefined ? undefined : namedBy(connection)
   const fields = headers.without((text, start, end, added) => {
@@ -44,9 +54,9 @@ export function requestFields(request: HttpRequest, keepUnderscores: boolean): H
     if (named === undefined && !mayBeIdentity(text, start)) return false
     const name = text.slice(start, end)
     if (!added && named?.has(name.toLowerCase()) === true) return true
-    return !trusted && !added && IDENTITY.test(name)
+    return !added && untrusted.test(name)
   })
-  addIdentity(fields, request, trusted ? headers : undefined)
+  addIdentity(fields, request, trusted)
   // The one thing that a client says of its connection that upstreams need to hear (gRPC).
   if (wantsTrailers(headers)) fields.appendProved('te', 'trailers')
   if (requestId !== undefined) fields.set('x-request-id', requestId)
@@ -110,15 +120,15 @@ function namedBy(connection: string): ReadonlySet<string> | undefined {
   return names.length === 0 ? undefined : new Set(names)
 }
 
-/** @param before the fields that a trusted proxy has sent, which are extended */
-function addIdentity(fields: HeaderList, request: HttpRequest, before: HeaderList | undefined): void {
+/** @param trusted who the client is, where a trusted proxy has told of it; its fields are extended */
+function addIdentity(fields: HeaderList, request: HttpRequest, trusted: ForwardedClient | undefined): void {
   const { connection, authority, scheme, version } = request
   const { proxied } = connection as KnownClient['connection']
   const source = proxied?.claimed === true ? proxied.source : connection.peer
   const host = source.family === 'unix' ? 'unknown' : source.host
   const via = `${version} sluice`
   const forwarded = forwardedElement(source, authority, scheme)
-  if (before === undefined) {
+  if (trusted === undefined) {
     if (source.family !== 'unix') fields.appendProved('x-forwarded-for', host)
     fields.appendProved('x-forwarded-proto', scheme)
     if (authority !== undefined) fields.appendProved('x-forwarded-host', authority)
@@ -128,14 +138,26 @@ function addIdentity(fields: HeaderList, request: HttpRequest, before: HeaderLis
   }
   // A chain is extended where there is one. Where there is only the other, a new one would begin with the proxy, and hide
   // the client from those who read it.
-  const chain = before.get('x-forwarded-for')
-  const standard = before.get('forwarded')
+  const chain = fields.get('x-forwarded-for')
+  const standard = wellFormed(fields.getAll('forwarded'))
+  fields.delete('forwarded')
   if (chain !== undefined || standard === undefined) extend(fields, 'x-forwarded-for', chain, host)
   if (standard !== undefined || chain === undefined) extend(fields, 'forwarded', standard, forwarded)
-  extend(fields, 'via', before.get('via'), via)
-  if (!before.has('x-forwarded-proto')) fields.appendProved('x-forwarded-proto', scheme)
-  if (authority !== undefined && !before.has('x-forwarded-host'))
-    fields.appendProved('x-forwarded-host', authority)
+  extend(fields, 'via', fields.get('via'), via)
+  if (!fields.has('x-forwarded-proto')) fields.appendProved('x-forwarded-proto', trusted.scheme)
+  if (trusted.host !== undefined && !fields.has('x-forwarded-host')) {
+    fields.appendProved('x-forwarded-host', trusted.host)
+  }
+}
+
+/**
+ * Forwarded in one line, as far back as it is well formed: a quote that a stranger left open would draw in what comes after
+ * it.
+ */
+function wellFormed(lines: readonly string[]): string | undefined {
+  let from = lines.length
+  while (from > 0 && parseForwarded(lines[from - 1] as string) !== undefined) from--
+  return from === lines.length ? undefined : lines.slice(from).join(', ')
 }
 
 /** RFC 7239, section 4. */

@@ -38,6 +38,8 @@ export interface ForwardedClient {
    * in their place.
    */
   readonly trusted: boolean
+  /** The kind of fields that the sender is trusted with; undefined for both. */
+  readonly fields: ForwardingFields | undefined
 }
 
 /** A request of which it is known who the client is. */
@@ -77,7 +79,7 @@ export function trustForwarded(options: TrustForwardedOptions): Layer<HttpReques
       const sender = senderOf(request.connection)
       request.client = trust.has(sender)
         ? forwardedClient(request, follow(sender, trust, request.headers, fields), fields)
-        : { address: sender, scheme: request.scheme, host: request.authority, trusted: false }
+        : { address: sender, scheme: request.scheme, host: request.authority, trusted: false, fields }
       return next(input as typeof input & WithClient)
     }
 }
@@ -92,9 +94,9 @@ function forwardedClient(
   const proto = schemeOf(element?.proto, claimed?.proto)
   const host = hostOf(element?.host, claimed?.host, proto ?? scheme)
   if (!sound || claimed === undefined || proto === null || host === null) {
-    return { address, scheme, host: authority, trusted: false }
+    return { address, scheme, host: authority, trusted: false, fields }
   }
-  return { address, scheme: proto ?? scheme, host: host ?? authority, trusted: true }
+  return { address, scheme: proto ?? scheme, host: host ?? authority, trusted: true, fields }
 }
 
 interface Claim {
