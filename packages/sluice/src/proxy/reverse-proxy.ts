@@ -17,7 +17,7 @@ export interface ReverseProxyOptions<in Needs = unknown> extends UpstreamOptions
    */
   readonly tunnelIdleTimeout?: Duration
   /**
-   * Hands on fields with an underscore in their name. To many applications `X_Forwarded_For` is `X-Forwarded-For`: a client
+   * Hands on fields with an underscore in their name (names with other signs than letters, digits and dashes never are). To many applications `X_Forwarded_For` is `X-Forwarded-For`: a client
    * can tell them what only a proxy should.
    * @default false
    */

@@ -269,6 +269,17 @@ const IDENTITY: readonly Forward[] = [
     'CVE-2026-39858, CVE-2026-52845',
   ],
   [
+    'the same names with other signs that CGI takes for dashes',
+    `GET / HTTP/1.1\r\n${HOST}X.Forwarded.For: 10.0.0.1\r\nX-Forwarded+Proto: https\r\nRemote!User: admin\r\n!#$%&'*+.^|~: x\r\n\r\n`,
+    forwarded('GET', '/'),
+  ],
+  [
+    'the field that CGI makes a proxy of',
+    `GET / HTTP/1.1\r\n${HOST}Proxy: http://evil/\r\n\r\n`,
+    forwarded('GET', '/'),
+    'CVE-2016-5385 (httpoxy)',
+  ],
+  [
     'many of them, one by one',
     `GET / HTTP/1.1\r\n${HOST}${'X-Forwarded-For: 10.0.0.1\r\n'.repeat(90)}\r\n`,
     forwarded('GET', '/'),

@@ -133,6 +133,15 @@ describe('from a trusted proxy', () => {
   })
 })
 
+describe('with underscores allowed', () => {
+  it('has none of the names that are about the client', async () => {
+    const origin = await startOrigin(answering(OK))
+    const { port } = await startProxy(origin.url, { unsafeUnderscores: true })
+    await exchange(port, get('My_Field: 1\r\nX_Forwarded_For: 10.0.0.1\r\nX_Real-IP: 10.0.0.1\r\nA.B: 1\r\n'))
+    expect(origin.received).toEqual([forwarded('GET', '/', { fields: 'My_Field: 1\r\n' })])
+  })
+})
+
 describe('of a stranger, where others are trusted', () => {
   it('is replaced', async () => {
     const layer = trustForwarded({ trust: ['10.0.0.0/8'] })

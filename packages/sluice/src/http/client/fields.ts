@@ -39,7 +39,8 @@ const OTHER_KIND = {
  * X-Forwarded-For, -Proto and -Host, Forwarded (RFC 7239) and Via that came from strangers are replaced; from a client
  * that `trustForwarded` trusts, they are kept and extended.
  *
- * @param keepUnderscores whether fields with an underscore in their name are handed on
+ * @param keepUnderscores whether fields with an underscore in their name are handed on; those with a dot or another
+ *   sign that some applications take for a dash never are
  */
 export function requestFields(request: HttpRequest, keepUnderscores: boolean): HeaderList {
   const { headers } = request
@@ -50,11 +51,11 @@ export function requestFields(request: HttpRequest, keepUnderscores: boolean): H
   const named = connection === undefined ? undefined : namedBy(connection)
   const fields = headers.without((text, start, end, added) => {
     if (isConnectionField(text, start, end)) return true
-    if (!keepUnderscores && !added && hasUnderscore(text, start, end)) return true
+    if (!added && mayBeAlias(text, start, end, keepUnderscores)) return true
     if (named === undefined && !mayBeIdentity(text, start)) return false
     const name = text.slice(start, end)
     if (!added && named?.has(name.toLowerCase()) === true) return true
-    return !added && untrusted.test(name)
+    return !added && untrusted.test(keepUnderscores ? name.replaceAll('_', '-') : name)
   })
   addIdentity(fields, request, trusted)
   // The one thing that a client says of its connection that upstreams need to hear (gRPC).
@@ -70,6 +71,9 @@ function isConnectionField(text: string, start: number, end: number): boolean {
       return equalsIgnoringCase(text, start, end, 'te')
     case 4:
       return equalsIgnoringCase(text, start, end, 'host')
+    case 5:
+      // No field of HTTP, but CGI makes the variable HTTP_PROXY of it, which its clients obey (CVE-2016-5385).
+      return equalsIgnoringCase(text, start, end, 'proxy')
     case 6:
       return equalsIgnoringCase(text, start, end, 'expect')
     case 7:
@@ -93,9 +97,17 @@ function isConnectionField(text: string, start: number, end: number): boolean {
   }
 }
 
-/** Underscores are dashes to many applications (CGI, WSGI): `X_Forwarded_For` would pass for the field of a proxy. */
-function hasUnderscore(text: string, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) if (text.charCodeAt(at) === 0x5f) return true
+/**
+ * Underscores are dashes to many applications (CGI, WSGI): `X_Forwarded_For` would pass for the field of a proxy. To some,
+ * and so would `X.Forwarded.For`: every character but letters and digits. nginx drops such names, too.
+ */
+function mayBeAlias(text: string, start: number, end: number, keepUnderscores: boolean): boolean {
+  for (let at = start; at < end; at++) {
+    const code = text.charCodeAt(at)
+    const letter = code | 0x20
+    if ((letter >= 0x61 && letter <= 0x7a) || code === 0x2d || (code >= 0x30 && code <= 0x39)) continue
+    if (code !== 0x5f || !keepUnderscores) return true
+  }
   return false
 }
 
