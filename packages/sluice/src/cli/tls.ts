@@ -1,20 +1,23 @@
 // `sluice tls`: a TLS termination proxy in front of any TCP backend.
-import { readFileSync } from 'node:fs'
-import { Command, Option } from 'commander'
-import { errorCode, logger, type Service, type Shutdown, SluiceError, stack } from '../core/index.ts'
-import { type Connection, forward, listen, networks, parseEndpoint } from '../net/index.ts'
+import { Command } from 'commander'
+import { logger, type Service, type Shutdown, stack } from '../core/index.ts'
+import { type Connection, forward, listen, parseEndpoint } from '../net/index.ts'
 import { acceptProxyHeader, sendProxyHeader } from '../proxy-protocol/index.ts'
-import { acceptTls, type CertificateSource, fromFiles, selfSigned } from '../tls/index.ts'
+import { acceptTls, type CertificateSource } from '../tls/index.ts'
 import type { Banner } from './banner.ts'
-import { checked, drainLimitOption, jsonOption, list } from './options.ts'
+import {
+  type CertificateOptions,
+  certificateOf,
+  certOption,
+  keyOption,
+  passphraseFileOption,
+} from './certificate-options.ts'
+import { acceptProxyOption, checked, drainLimitOption, jsonOption, list, sendProxyOption } from './options.ts'
 import { run } from './run.ts'
 
-interface TlsOptions {
+interface TlsOptions extends CertificateOptions {
   readonly listen: string
   readonly to: string
-  readonly cert?: string
-  readonly key?: string
-  readonly passphraseFile?: string
   readonly alpn?: readonly string[]
   readonly sendProxy?: 'v1' | 'v2'
   readonly acceptProxy?: readonly string[]
@@ -48,28 +51,16 @@ export function tlsCommand(): Command {
       'the backend: 10.0.0.5:8080, 3000 (this machine), unix:/run/app.sock',
       checked('--to', text => parseEndpoint(text, 'connect')),
     )
-    .option('--cert <file>', 'the certificate chain, PEM (without it, a self-signed one is made)')
-    .option(
-      '--key <file>',
-      'the private key of the certificate, PEM (without it, it is in the file of --cert)',
-    )
-    .option('--passphrase-file <file>', 'a file with the passphrase of an encrypted key')
+    .addOption(certOption())
+    .addOption(keyOption())
+    .addOption(passphraseFileOption())
     .option(
       '--alpn <list>',
       'application protocols to offer, most preferred first, such as h2,http/1.1',
       list('--alpn'),
     )
-    .addOption(
-      new Option('--send-proxy <version>', 'tell the backend who the client is with a PROXY header').choices([
-        'v1',
-        'v2',
-      ]),
-    )
-    .option(
-      '--accept-proxy <networks>',
-      'require a PROXY header, and believe it from these networks, such as 10.0.0.0/8,loopback',
-      networkList,
-    )
+    .addOption(sendProxyOption())
+    .addOption(acceptProxyOption())
     .option('--client-hello', 'log the ClientHello of each connection, with JA4')
     .addOption(drainLimitOption())
     .addOption(jsonOption())
@@ -77,14 +68,8 @@ export function tlsCommand(): Command {
     .action(async (options: TlsOptions) => run(options, shutdown => terminate(options, shutdown)))
 }
 
-function networkList(text: string): readonly string[] {
-  const items = list('--accept-proxy')(text)
-  checked('--accept-proxy', () => networks(items))(text)
-  return items
-}
-
 async function terminate(options: TlsOptions, shutdown: Shutdown): Promise<Banner> {
-  const certificate = certificateOf(options)
+  const certificate = certificateOf(options, parseEndpoint(options.listen, 'listen'))
   const secure = secureService(options, certificate)
   const service =
     options.acceptProxy === undefined
@@ -106,46 +91,6 @@ async function terminate(options: TlsOptions, shutdown: Shutdown): Promise<Banne
     ],
     certificate: await certificate.describe(),
     hints: [],
-  }
-}
-
-function certificateOf({ cert, key, passphraseFile, listen: address }: TlsOptions): CertificateSource {
-  if (cert !== undefined) {
-    if (key === undefined && !holdsKey(cert))
-      throw new SluiceError('USAGE', `--cert ${cert} holds no private key; pass it with --key FILE`)
-    return fromFiles({
-      cert,
-      ...(key !== undefined && { key }),
-      ...(passphraseFile !== undefined && { passphrase: passphraseIn(passphraseFile) }),
-    })
-  }
-  if (key !== undefined)
-    throw new SluiceError('USAGE', '--key needs its certificate; pass it with --cert FILE')
-  if (passphraseFile !== undefined)
-    throw new SluiceError('USAGE', '--passphrase-file needs a key; pass it with --cert FILE and --key FILE')
-  const endpoint = parseEndpoint(address, 'listen')
-  if (endpoint.family === 'unix') return selfSigned()
-  const host = endpoint.family === 'name' ? endpoint.name : endpoint.host
-  return selfSigned(host === '::' || host === '0.0.0.0' ? {} : { names: [host] })
-}
-
-/** Whether a file holds a key beside its certificate; one that can't be read is left to who says why. */
-function holdsKey(cert: string): boolean {
-  try {
-    return readFileSync(cert, 'latin1').includes('PRIVATE KEY-----')
-  } catch {
-    return true
-  }
-}
-
-/** A file rather than an argument, which every user of the machine could read. An editor's last line end is no part of it. */
-function passphraseIn(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
-  } catch (cause) {
-    throw new SluiceError('USAGE', `--passphrase-file ${file} could not be read (${errorCode(cause)})`, {
-      cause,
-    })
   }
 }
 
