@@ -25,7 +25,7 @@ describe.each(documents)('%s', document => {
 })
 
 describe('docs/cli.md', () => {
-  it.each(['tls', 'demo'])('describes every option of sluice %s', async command => {
+  it.each(['proxy', 'tls', 'demo'])('describes every option of sluice %s', async command => {
     const { stdout } = await runSluice([command, '--help'])
     const options = stdout.match(/--[a-z-]+(?: <\w+>)?(?= {2}|\n)/g) ?? []
     expect(options).toContain('--drain-limit <duration>')

@@ -8,6 +8,8 @@ export interface RunOptions {
   readonly json?: boolean
   /** As `--drain-limit` has it. */
   readonly drainLimit: string
+  /** Standard output has the lines of a log: the banner must not be among them. */
+  readonly stdoutIsLog?: boolean
   /** Log directives if the environment sets none. */
   readonly logs?: string
 }
@@ -41,12 +43,20 @@ export async function run(options: RunOptions, start: Start): Promise<void> {
   })
   surviveFaults(log)
   const banner = await start(shutdown)
-  printBanner(banner, options.json === true)
+  printBanner(banner, placeOfBanner(options))
 
-  const { result, open, reason, duration } = await shutdown.done
+  const { result, open, reason, duration: exact } = await shutdown.done
+  const duration = Math.round(exact)
   if (result === 'cut') log.warn({ reason, duration, open }, 'cut: not everything had finished')
   else log.info({ reason, duration }, 'drained')
   process.exitCode = result === 'cut' ? ExitCode.failed : ExitCode.drained
+}
+
+/** Where people see it, and no program that reads lines stumbles over it. */
+function placeOfBanner({ json, stdoutIsLog }: RunOptions): 'stdout' | 'stderr' | 'log' {
+  if (json === true) return 'log'
+  if (stdoutIsLog !== true) return 'stdout'
+  return process.stderr.isTTY ? 'stderr' : 'log'
 }
 
 /** A fault that nobody caught ends what it was part of, not the connections of everybody else. */
@@ -55,5 +65,5 @@ function surviveFaults(log: Logger): void {
   process.on('uncaughtException', report)
   process.on('unhandledRejection', report)
   // Whoever reads the banner may stop reading: `sluice tls … | head -1`.
-  process.stdout.on('error', () => {})
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 }

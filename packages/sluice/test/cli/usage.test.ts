@@ -68,9 +68,38 @@ describe('mistakes on the command line are answered with one line, and 2', () =>
     expect(code).toBe(2)
   })
 
-  it('an unknown command', async () => {
-    const { line, code } = await mistake('tsl')
-    expect(line).toMatch(/unknown command 'tsl'.*Did you mean tls\?/)
+  const proxyCases: readonly [what: string, args: readonly string[], says: RegExp][] = [
+    ['no upstream', ['proxy'], /no upstream; name one, such as --to 3000 \[USAGE\]/],
+    ['a path in an upstream', ['proxy', '--to', 'http://a:1/app'], /--to: .*a path.*write http:\/\/a:1/],
+    [
+      'a path in an upstream, for short',
+      ['localhost:3000/app'],
+      /^sluice: upstream: .*write localhost:3000 /,
+    ],
+    ['a host without a port, for short', ['localhost'], /upstream: .* write localhost:8080/],
+    ['a port that is none, for short', ['99999'], /upstream: .*"99999" is not a port/],
+    ['a path in --from', ['3000', '--from', 'https://a/b'], /--from: .*a path.*write https:\/\/a /],
+    ['options before the upstream, for short', ['--http', '3000', '--cert', 'a.pem'], /--cert is for TLS/],
+    ['an option misspelled, for short', ['3000', '--access-logs', 'off'], /Did you mean --access-log\?/],
+    ['a bad network', ['3000', '--trust', 'anybody'], /--trust: .*"anybody"/],
+    ['an unknown format', ['3000', '--access-log', 'xml'], /'xml' is invalid.* pretty, json, combined, off/],
+    ['an unknown Host', ['3000', '--host', 'none'], /'none' is invalid.* keep, upstream/],
+    ['what contradicts itself', ['3000', '--http', '--from', 'https://:1'], /--http contradicts.* leave one/],
+    ['what would do nothing', ['3000', '--ca', 'ca.pem'], /--ca is for https upstreams/],
+  ]
+  it.each(proxyCases)('of sluice proxy: %s', async (_, args, says) => {
+    const { line, code } = await mistake(...args)
+    expect(line).toMatch(says)
+    expect(code).toBe(2)
+  })
+
+  it.each([
+    ['tsl', /unknown command 'tsl'.*Did you mean tls\?/],
+    ['prxy', /unknown command 'prxy'.*Did you mean proxy\?/],
+    ['sluice.config.ts', /unknown command 'sluice\.config\.ts'; --help shows/],
+  ])('an unknown command: %s', async (command, says) => {
+    const { line, code } = await mistake(command, '3000')
+    expect(line).toMatch(says)
     expect(code).toBe(2)
   })
 })
@@ -133,6 +162,31 @@ describe('what keeps a program from starting is said in one line, with 1', () =>
     expect(code).toBe(1)
   })
 
+  it('an address in use, of sluice proxy: with another to choose', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as { port: number }
+    const { line, code } = await mistake('3000', '--from', String(port))
+    server.close()
+    expect(line).toMatch(
+      new RegExp(`127\\.0\\.0\\.1:${port} is in use by another program; .* such as --from ${port + 1} `),
+    )
+    expect(line).toContain('LISTEN_ADDRESS_IN_USE')
+    expect(code).toBe(1)
+  })
+
+  it('CAs that are not there', async () => {
+    const { line, code } = await mistake(
+      'https://localhost:1',
+      '--from',
+      '0',
+      '--ca',
+      join(folder, 'nowhere.pem'),
+    )
+    expect(line).toMatch(/nowhere\.pem" does not exist.*TLS_CA_INVALID/)
+    expect(code).toBe(1)
+  })
+
   it('an address of another machine', async () => {
     const { line, code } = await mistake('tls', '--listen', '192.0.2.1:0', '--to', '1')
     expect(line).toMatch(/192\.0\.2\.1.*LISTEN_ADDRESS_UNAVAILABLE/)
@@ -143,11 +197,11 @@ describe('what keeps a program from starting is said in one line, with 1', () =>
 describe('help', () => {
   it('lists the commands, and each has examples', async () => {
     const { stdout, code } = await runSluice(['--help'])
-    expect(stdout).toMatch(/demo[\s\S]*tls/)
+    expect(stdout).toMatch(/proxy[\s\S]*tls[\s\S]*demo/)
     expect(code).toBe(0)
   })
 
-  it.each(['demo', 'tls'])('shows an example of %s', async command => {
+  it.each(['demo', 'tls', 'proxy'])('shows an example of %s', async command => {
     const { stdout, stderr, code } = await runSluice([command, '--help'])
     expect(stdout).toMatch(new RegExp(`Usage: sluice ${command}[\\s\\S]*\\$ sluice ${command}`))
     expect(stderr).toBe('')

@@ -24,7 +24,7 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>
   /** A module that is loaded before the program. */
   readonly preload?: string
-  /** Without it, the banner is for people, and the logs are as they come. */
+  /** Without it, the banner is for people unless standard output has the lines of a log, and the logs are as they come. */
   readonly json?: boolean
 }
 
@@ -73,8 +73,10 @@ export class RunningSluice {
   /** Starts it, and waits until it is ready. */
   static async start(args: readonly string[], options: StartOptions = {}): Promise<RunningSluice> {
     const sluice = new RunningSluice(args, options)
-    if (options.json === false) await sluice.printed(/ready in [\s\S]*\n\n$/)
-    else await sluice.logged(line => line.msg === 'ready')
+    await sluice.#until(() => {
+      const isLogged = sluice.#lines.some(line => line.msg === 'ready')
+      return isLogged || /ready in [\s\S]*\n\n$/.test(sluice.stdout) ? true : undefined
+    })
     return sluice
   }
 
