@@ -1,10 +1,14 @@
 // `sluice proxy`, and `sluice 3000` for short: a reverse proxy for HTTP/1.1, HTTP/2 and WebSocket.
 import { Command, Option } from 'commander'
 import { logger, type Service, type Shutdown, stack } from '../core/index.ts'
-import { type HttpRequest, type HttpResponse, serveHttp } from '../http/index.ts'
-import { accessLog } from '../http/layers/access-log.ts'
-import { requestId } from '../http/layers/request-id.ts'
-import { trustForwarded } from '../http/layers/trust-forwarded.ts'
+import {
+  accessLog,
+  type HttpRequest,
+  type HttpResponse,
+  requestId,
+  serveHttp,
+  trustForwarded,
+} from '../http/index.ts'
 import type { Connection, Endpoint } from '../net/index.ts'
 import { reverseProxy } from '../proxy/index.ts'
 import { acceptProxyHeader, type ProxyHeaderClient, sendProxyHeader } from '../proxy-protocol/index.ts'
