@@ -53,13 +53,21 @@ export class Body implements AsyncIterable<Buffer> {
   /** All of it, where it is in memory already. */
   readonly #whole: string | Buffer | undefined
   readonly #source: BodySource | undefined
+  /** How `#whole` is bytes, where it is text. */
+  readonly #encoding: 'utf8' | 'latin1'
   #used = false
   #trailers: HeaderList | undefined
 
-  private constructor(length: number | undefined, whole: string | Buffer | undefined, source?: BodySource) {
+  private constructor(
+    length: number | undefined,
+    whole: string | Buffer | undefined,
+    source?: BodySource,
+    encoding: 'utf8' | 'latin1' = 'utf8',
+  ) {
     this.length = length
     this.#whole = whole
     this.#source = source
+    this.#encoding = encoding
   }
 
   /** A body from text (as UTF-8), bytes, or chunks that are still to come. */
@@ -75,6 +83,14 @@ export class Body implements AsyncIterable<Buffer> {
     return new Body(undefined, undefined, sourceOf(content))
   }
 
+  /**
+   * A body of bytes that are written one character each. A small one costs less so, as it goes out in one string with the
+   * head: a buffer for it, and one more for both, were a tenth of all memory that a proxied request used.
+   */
+  static latin1(text: string): Body {
+    return new Body(text.length, text, undefined, 'latin1')
+  }
+
   /** A body that is pushed; `length` if it is known ahead. */
   static of(source: BodySource, length?: number): Body {
     return new Body(length, undefined, source)
@@ -87,7 +103,17 @@ export class Body implements AsyncIterable<Buffer> {
 
   /** All of it where it is in memory already, without taking it: it may be needed again. */
   get whole(): string | Buffer | undefined {
-    return this.#whole
+    const whole = this.#whole
+    return this.#encoding === 'latin1' && typeof whole === 'string' ? Buffer.from(whole, 'latin1') : whole
+  }
+
+  /** All of it with one character for each byte, without taking it, where it is in memory as such text. */
+  get latin1(): string | undefined {
+    const whole = this.#whole
+    // UTF-8 with as many bytes as characters is ASCII.
+    return typeof whole === 'string' && (this.#encoding === 'latin1' || whole.length === this.length)
+      ? whole
+      : undefined
   }
 
   /** Whether somebody reads it, or has read it. */
@@ -101,14 +127,14 @@ export class Body implements AsyncIterable<Buffer> {
   }
 
   /**
-   * All of it at once where it is in memory already (text stays text), undefined where it is still to come.
+   * All of it at once where it is in memory already (text that was given as text stays text), undefined where it is still to come.
    *
    * @throws {SluiceError} `HTTP_BODY_USED`
    */
   takeWhole(): string | Buffer | undefined {
     if (this.#whole === undefined) return undefined
     this.#take()
-    return this.#whole
+    return this.whole
   }
 
   /**
@@ -120,6 +146,15 @@ export class Body implements AsyncIterable<Buffer> {
   pipe(sink: BodySink): BodySource {
     this.#take()
     return this.#start(sink)
+  }
+
+  /**
+   * Says that it was read where it lies, by way of `latin1` or `whole`.
+   *
+   * @throws {SluiceError} `HTTP_BODY_USED`
+   */
+  markUsed(): void {
+    this.#take()
   }
 
   /** Says that nobody will read it. Nothing happens to a body that is being read. */
@@ -206,7 +241,7 @@ export class Body implements AsyncIterable<Buffer> {
   }
 
   #start(sink: BodySink): BodySource {
-    const source = this.#source ?? sourceOf(piecesOf(bufferOf(this.#whole ?? '')))
+    const source = this.#source ?? sourceOf(piecesOf(bufferOf(this.whole ?? '')))
     source.start(sink)
     return source
   }

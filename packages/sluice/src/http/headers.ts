@@ -9,6 +9,20 @@ export type HeaderFields = HeaderList | Iterable<readonly [string, string]> | Re
 const NO_OFFSETS: readonly number[] = []
 
 /**
+ * Whether a field is left out: its name is in `text` from `start` to `end`, and it is the one at `index` of `list`.
+ *
+ * @param added false for fields that came from the peer as they are
+ */
+export type DropField = (
+  text: string,
+  start: number,
+  end: number,
+  added: boolean,
+  list: HeaderList,
+  index: number,
+) => boolean
+
+/**
  * Fields in their order, names in the case in which they came. A value is text of Latin-1 characters without CR, LF
  * or NUL: what could end a field can't get in.
  */
@@ -114,42 +128,69 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
   /**
    * A list without some of the fields. Those that a parser has proved stay slices of what came.
    *
-   * @param drop whether the field whose name is in `text` from `start` to `end` is left out; `added` is false for fields
-   *   that came from the peer as they are
+   * @param drop which fields are left out
    */
-  without(drop: (text: string, start: number, end: number, added: boolean) => boolean): HeaderList {
+  without(drop: DropField): HeaderList {
     const kept = new HeaderList()
     const offsets = this.#offsets
     if (offsets.length > 0) {
       const text = this.#text
-      const left: number[] = []
+      const left = offsets.slice()
+      let size = 0
       for (let at = 0; at < offsets.length; at += 4) {
         const start = offsets[at] as number
         const end = offsets[at + 1] as number
-        if (drop(text, start, end, false)) continue
-        left.push(start, end, offsets[at + 2] as number, offsets[at + 3] as number)
+        if (drop(text, start, end, false, this, at / 4)) continue
+        left[size] = start
+        left[size + 1] = end
+        left[size + 2] = offsets[at + 2] as number
+        left[size + 3] = offsets[at + 3] as number
+        size += 4
       }
+      left.length = size
       kept.#text = text
       kept.#offsets = left
     }
     const list = this.#list
     for (let at = 0; at < list.length; at += 2) {
       const name = list[at] as string
-      if (!drop(name, 0, name.length, true)) kept.#list.push(name, list[at + 1] as string)
+      if (!drop(name, 0, name.length, true, this, offsets.length / 4 + at / 2))
+        kept.#list.push(name, list[at + 1] as string)
     }
     return kept
   }
 
   /** All fields as field lines of HTTP/1.1, each with its CR LF; those that were parsed as they came. */
   toLines(): string {
+    return this.linesWithout(keepAll)
+  }
+
+  /** The lines of all fields but those that are left out; `drop` is that of `without`. */
+  linesWithout(drop: DropField): string {
     const offsets = this.#offsets
     const text = this.#text
     let lines = ''
+    // Lines that lay side by side are copied as one.
+    let start = -1
+    let end = 0
     for (let at = 0; at < offsets.length; at += 4) {
-      lines += `${text.slice(offsets[at], offsets[at + 3])}\r\n`
+      const nameStart = offsets[at] as number
+      if (drop(text, nameStart, offsets[at + 1] as number, false, this, at / 4)) continue
+      if (start < 0) {
+        start = nameStart
+      } else if (nameStart !== end + 2) {
+        lines += `${text.slice(start, end)}\r\n`
+        start = nameStart
+      }
+      end = offsets[at + 3] as number
     }
+    if (start >= 0) lines += `${text.slice(start, end)}\r\n`
     const list = this.#list
-    for (let at = 0; at < list.length; at += 2) lines += `${list[at]}: ${list[at + 1]}\r\n`
+    for (let at = 0; at < list.length; at += 2) {
+      const name = list[at] as string
+      if (!drop(name, 0, name.length, true, this, offsets.length / 4 + at / 2))
+        lines += `${name}: ${list[at + 1]}\r\n`
+    }
     return lines
   }
 
@@ -269,4 +310,8 @@ function checkedValue(name: string, value: string): string {
   }
   // Not `trim`, which takes obs-text (a no-break space) away as well.
   return OUTER_SPACE.test(value) ? value.replace(/^[ \t]+|[ \t]+$/g, '') : value
+}
+
+function keepAll(): boolean {
+  return false
 }

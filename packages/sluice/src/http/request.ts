@@ -127,7 +127,8 @@ export class ReceivedRequest<C extends Connection> implements HttpRequest<C> {
   #pathEnd = 0
   #gone = false
   #controller: AbortController | undefined
-  #onGone: (() => void)[] | undefined
+  /** One callback, as a rule: a list is made for more. */
+  #onGone: (() => void) | (() => void)[] | undefined
   #record: RequestRecord | undefined
 
   constructor(head: ReceivedHead, scheme: 'http' | 'https', body: Body, connection: C, owner: RequestOwner) {
@@ -175,8 +176,9 @@ export class ReceivedRequest<C extends Connection> implements HttpRequest<C> {
       callback()
       return
     }
-    this.#onGone ??= []
-    this.#onGone.push(callback)
+    if (this.#onGone === undefined) this.#onGone = callback
+    else if (Array.isArray(this.#onGone)) this.#onGone.push(callback)
+    else this.#onGone = [this.#onGone, callback]
   }
 
   inform(status: number, headers: HeaderList): void {
@@ -203,7 +205,7 @@ export class ReceivedRequest<C extends Connection> implements HttpRequest<C> {
     this.#controller?.abort(reason)
     const callbacks = this.#onGone
     this.#onGone = undefined
-    for (const callback of callbacks ?? []) callback()
+    for (const callback of [callbacks ?? []].flat()) callback()
   }
 
   #findPath(): void {

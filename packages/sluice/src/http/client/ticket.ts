@@ -131,7 +131,7 @@ export class Ticket implements UpstreamExchange, UpstreamObserver, Swept {
 
   #mayTryAgain(error: SluiceError): boolean {
     const { method, body } = this.request
-    if (this.#attempts >= ATTEMPTS || (body.used && body.whole === undefined)) return false
+    if (this.#attempts >= ATTEMPTS || (body.used && !body.inMemory)) return false
     if (error.retry === 'always') return true
     // The upstream closed it while the request was on its way: it was idle for too long.
     return (

@@ -21,6 +21,9 @@ export interface ClientConnectionOwner {
 
 const NOTHING = Buffer.alloc(0)
 
+/** A body up to this size costs less as text than as a buffer. */
+const SMALL = 4096
+
 export class Http1ClientConnection implements Swept, ClientExchangeOwner {
   readonly #connected: Connected
   readonly #socket: Socket
@@ -242,8 +245,7 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
     const rest = this.#input.length - this.#at
     if (length > 0 && length <= rest) {
       // All of it is here: as one piece it costs its readers the least.
-      const bytes = this.#input.subarray(this.#at, this.#at + length)
-      const body = Body.from(this.#lent ? Buffer.from(bytes) : bytes)
+      const body = this.#bodyHere(length)
       this.#at += length
       exchange.arrived()
       this.#complete(exchange)
@@ -252,6 +254,13 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
     }
     this.#watch()
     exchange.respond(head, Body.of(incoming, length < 0 ? undefined : length))
+  }
+
+  #bodyHere(length: number): Body {
+    const start = this.#at
+    if (length <= SMALL) return Body.latin1(this.#input.toString('latin1', start, start + length))
+    const bytes = this.#input.subarray(start, start + length)
+    return Body.from(this.#lent ? Buffer.from(bytes) : bytes)
   }
 
   /** The response is complete: the connection is free again if everything ended exactly where it should. */

@@ -96,12 +96,11 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
       this.#socket.write(head, 'latin1')
       return
     }
-    const { whole } = body
     if (expectsContinue) {
       this.#held = true
       this.#socket.write(head, 'latin1')
-    } else if (whole !== undefined && (body.length ?? 0) <= PIECE) {
-      writeWhole(this.#socket, head, whole, body.length ?? 0)
+    } else if (body.inMemory && (body.length ?? 0) <= PIECE) {
+      writeWhole(this.#socket, head, body)
     } else {
       this.#sendBody(head)
     }

@@ -291,9 +291,9 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
       return
     }
     // What is longer goes out piece by piece.
-    const whole = framing === 'length' && length <= PIECE ? body.takeWhole() : undefined
-    if (whole !== undefined) {
-      writeWhole(this.#socket, text, whole, length)
+    if (framing === 'length' && length <= PIECE && body.inMemory) {
+      writeWhole(this.#socket, text, body)
+      body.markUsed()
       if (record !== undefined) record.sent = length
       this.#finish()
       return
@@ -331,6 +331,6 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
 /** Writes the answer to a request that can't be asked of a service. The connection must be closed after it. */
 export function writeRefusal(socket: Socket, error: unknown): void {
   const answer = failureAnswer(error)
-  const { text, length } = responseHead(answer, { method: 'GET', version: '1.1', keepAlive: false })
-  writeWhole(socket, text, answer.body.takeWhole() ?? '', length)
+  const { text } = responseHead(answer, { method: 'GET', version: '1.1', keepAlive: false })
+  writeWhole(socket, text, answer.body)
 }

@@ -162,16 +162,16 @@ export class OutgoingBody implements BodySink {
 }
 
 /** One write for the head and a body that is in memory. */
-export function writeWhole(socket: Socket, head: string, body: string | Buffer, length: number): void {
-  if (body.length === length && typeof body === 'string') {
-    // As many bytes as characters: ASCII, which Latin-1 writes as it is.
-    socket.write(head + body, 'latin1')
+export function writeWhole(socket: Socket, head: string, body: Body): void {
+  const { latin1, whole = '', length = 0 } = body
+  if (latin1 !== undefined) {
+    socket.write(head + latin1, 'latin1')
     return
   }
   const bytes = Buffer.allocUnsafe(head.length + length)
   bytes.write(head, 0, 'latin1')
-  if (typeof body === 'string') bytes.write(body, head.length, 'utf8')
-  else body.copy(bytes, head.length)
+  if (typeof whole === 'string') bytes.write(whole, head.length, 'utf8')
+  else whole.copy(bytes, head.length)
   socket.write(bytes)
 }
 

@@ -24,6 +24,8 @@ export interface ResponseHead {
   readonly keepAlive: boolean
 }
 
+const CLOSES = /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i
+
 const statusLines = new Map<number, string>()
 
 /**
@@ -33,45 +35,38 @@ export function responseHead(response: HttpResponse, context: ResponseContext): 
   checkResponse(response, context.upgrade)
   const { status, headers, body } = response
   let text = statusLine(status)
-  let declared: string | undefined
+  // Set while the lines are gone through.
+  let declared = undefined as string | undefined
   let close = !context.keepAlive
   let dated = false
 
-  for (let index = 0, size = headers.size; index < size; index++) {
-    const name = headers.nameAt(index)
-    const value = headers.valueAt(index)
+  text += headers.linesWithout((name, start, end, _added, list, index) => {
     // The lengths of the few names that are not sent as they are.
-    switch (name.length) {
+    switch (end - start) {
       case 4:
-        if (equalsIgnoringCase(name, 0, 4, 'date')) dated = true
-        break
+        if (equalsIgnoringCase(name, start, end, 'date')) dated = true
+        return false
       case 7:
-        if (equalsIgnoringCase(name, 0, 7, 'upgrade')) continue
-        break
+        return equalsIgnoringCase(name, start, end, 'upgrade')
       case 10:
-        if (equalsIgnoringCase(name, 0, 10, 'connection')) {
-          if (/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(value)) close = true
-          continue
+        if (equalsIgnoringCase(name, start, end, 'connection')) {
+          if (CLOSES.test(list.valueAt(index))) close = true
+          return true
         }
-        if (equalsIgnoringCase(name, 0, 10, 'keep-alive')) continue
-        break
+        return equalsIgnoringCase(name, start, end, 'keep-alive')
       case 14:
-        if (equalsIgnoringCase(name, 0, 14, 'content-length')) {
-          if (declared !== undefined) throw invalidResponse('it has more than one Content-Length')
-          declared = value
-          continue
-        }
-        break
+        if (!equalsIgnoringCase(name, start, end, 'content-length')) return false
+        if (declared !== undefined) throw invalidResponse('it has more than one Content-Length')
+        declared = list.valueAt(index)
+        return true
       case 16:
-        if (equalsIgnoringCase(name, 0, 16, 'proxy-connection')) continue
-        break
+        return equalsIgnoringCase(name, start, end, 'proxy-connection')
       case 17:
-        if (equalsIgnoringCase(name, 0, 17, 'transfer-encoding')) continue
-        break
+        return equalsIgnoringCase(name, start, end, 'transfer-encoding')
       default:
+        return false
     }
-    text += `${name}: ${value}\r\n`
-  }
+  })
   if (!dated) text += `date: ${httpDate()}\r\n`
 
   if (status === 101) {

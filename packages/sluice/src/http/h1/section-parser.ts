@@ -37,6 +37,9 @@ const FIELD_LF = 9
 const LAST_LF = 10
 const DONE = 11
 
+const NOTHING = Buffer.alloc(0)
+const NO_OFFSETS: readonly number[] = []
+
 export class SectionParser {
   readonly #limits: SectionLimits
   readonly #readStartLine: ReadStartLine | undefined
@@ -55,7 +58,9 @@ export class SectionParser {
   /** The section as text (Latin-1), once it is complete. */
   text = ''
   /** Name begin, name end, value begin, value end of each field, in `text`. */
-  offsets: number[] = []
+  offsets: readonly number[] = NO_OFFSETS
+  /** The same while it is being found; it is used again, as a list that grows leaves a trail of garbage. */
+  readonly #found: number[] = []
 
   /** @param readStartLine absent for trailers, which have none */
   constructor(limits: SectionLimits, kind: SectionKind, readStartLine?: ReadStartLine) {
@@ -79,7 +84,8 @@ export class SectionParser {
     this.#store = NOTHING
     this.#stored = 0
     this.text = ''
-    this.offsets = []
+    this.offsets = NO_OFFSETS
+    this.#found.length = 0
   }
 
   /**
@@ -104,6 +110,7 @@ export class SectionParser {
   #finish(bytes: Buffer, base: number): number {
     const end = base + this.#at
     this.text = bytes.toString('latin1', base, end)
+    this.offsets = this.#found.slice()
     return end
   }
 
@@ -123,7 +130,7 @@ export class SectionParser {
   #scan(bytes: Buffer, base: number, length: number): boolean {
     const limits = this.#limits
     const end = Math.min(length, base + limits.bytes)
-    const offsets = this.offsets
+    const offsets = this.#found
     let state = this.#state
     let at = base + this.#at
 
@@ -231,8 +238,6 @@ export class SectionParser {
     return false
   }
 }
-
-const NOTHING = Buffer.alloc(0)
 
 function malformedLine(byte: number): SluiceError {
   return new SluiceError(
