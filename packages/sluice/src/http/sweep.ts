@@ -15,7 +15,12 @@ const SLOWEST = 0.24
 
 /** The deadline of a body after some of it came: each byte brings the time that it may take, up to the whole limit. */
 export function bodyDeadline(deadline: number, count: number, timeout: number): number {
-  return Math.min(sweep.now + timeout, Math.max(deadline, sweep.now) + count / SLOWEST)
+  return Math.min(sweep.now + timeout, Math.max(deadline, sweep.now) + slowestTime(count))
+}
+
+/** How long so many bytes may take at the slowest, in milliseconds. */
+export function slowestTime(count: number): number {
+  return count / SLOWEST
 }
 
 class Sweep {

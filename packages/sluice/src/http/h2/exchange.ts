@@ -1,20 +1,23 @@
 // One request and its answer on a stream of an HTTP/2 session (RFC 9113, section 8.1).
 import { constants, type ServerHttp2Stream } from 'node:http2'
-import { logger, type Service, SluiceError } from '../../core/index.ts'
+import { errorCode, type Service, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
-import { Body, type BodySink, type BodySource } from '../body.ts'
+import { Body } from '../body.ts'
 import { PIECE } from '../body-streams.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
 import type { HttpLimits } from '../limits.ts'
 import { checkResponse, discardBody, invalidResponse, isPromise, lengthOf } from '../outgoing.ts'
 import { type HttpRequest, ReceivedRequest, type RequestOwner } from '../request.ts'
-import type { HttpResponse } from '../response.ts'
+import type { HttpResponse, Tunnel } from '../response.ts'
 import { isBodiless, isInformational } from '../status.ts'
-import { type Swept, sweep } from '../sweep.ts'
+import { type Swept, slowestTime, sweep } from '../sweep.ts'
 import { Http2IncomingBody } from './incoming-body.ts'
-import { outgoingHeaders, outgoingTrailers } from './outgoing-fields.ts'
+import { Http2OutgoingBody, type OutgoingOwner } from './outgoing-body.ts'
+import { otherFields, outgoingHead, sendHead } from './outgoing-fields.ts'
 import { readHttp2Head } from './request-head.ts'
+import { type Traffic, WEIGHTS } from './traffic.ts'
+import { tunnelOver } from './tunnel.ts'
 
 /** END_STREAM on the HEADERS frame: no body follows. */
 const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM
@@ -22,49 +25,50 @@ const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM
 /** How long a client may go on with a request that is answered and that nobody reads. */
 const LINGER = 5000
 
-export class Http2Exchange<C extends Connection> implements BodySink, Swept, RequestOwner {
+const WITHOUT_BODY = { endStream: true }
+const WITH_BODY = {}
+const WITH_TRAILERS = { waitForTrailers: true }
+
+/** The session that an exchange takes place in. */
+export interface ExchangeOwner<C extends Connection> {
+  readonly connection: C
+  readonly scheme: 'http' | 'https'
+  readonly limits: HttpLimits
+  readonly traffic: Traffic
+  /** The code of what ended the session, once something has. */
+  readonly failure: string | undefined
+  /** The stream is closed. */
+  exchangeClosed(exchange: Http2Exchange<C>): void
+}
+
+export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept, RequestOwner {
   readonly #stream: ServerHttp2Stream
-  readonly #connection: C
-  readonly #limits: HttpLimits
-  readonly #onClosed: (exchange: Http2Exchange<C>) => void
+  readonly #owner: ExchangeOwner<C>
   #request: ReceivedRequest<C> | undefined
   #incoming: Http2IncomingBody | undefined
-  #source: BodySource | undefined
-  #trailers: HeaderList | undefined
-  /** Bytes that are missing from the declared length of the answer; undefined if none was declared. */
-  #left: number | undefined
-  #waiting = false
+  #outgoing: Http2OutgoingBody | undefined
+  /** Bytes of an answer that went out in one piece. */
+  #sent = 0
+  /** The answer has been written, or never will be. */
   #over = false
   #closed = false
+  #tunnelled = false
   /** The answer is complete, and what still comes of the request is thrown away. */
   #discarding = false
+  /** When the client must have taken what waits for it, however slow it is; 0 while that was not asked. */
+  #latest = 0
   deadline: number = Number.POSITIVE_INFINITY
 
-  constructor(
-    stream: ServerHttp2Stream,
-    connection: C,
-    limits: HttpLimits,
-    onClose: (exchange: Http2Exchange<C>) => void,
-  ) {
+  constructor(stream: ServerHttp2Stream, owner: ExchangeOwner<C>) {
     this.#stream = stream
-    this.#onClosed = onClose
-    this.#connection = connection
-    this.#limits = limits
-    // What went wrong is seen by 'close', which always follows.
-    stream.on('error', ignore)
+    this.#owner = owner
     stream.on('close', () => this.close())
   }
 
   /** Reads the request and asks the service. */
-  begin(
-    raw: readonly string[],
-    flags: number,
-    scheme: 'http' | 'https',
-    service: Service<HttpRequest<C>, HttpResponse>,
-  ): void {
+  begin(raw: readonly string[], flags: number, service: Service<HttpRequest<C>, HttpResponse>): void {
     try {
-      const request = this.#read(raw, flags, scheme)
-      const answer = service(request)
+      const answer = service(this.#read(raw, flags))
       if (isPromise(answer)) answer.then(this.#onAnswer, this.#onFailure)
       else this.#answer(answer)
     } catch (error) {
@@ -72,22 +76,27 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept, Req
     }
   }
 
-  #read(raw: readonly string[], flags: number, scheme: 'http' | 'https'): HttpRequest<C> {
-    const { body: limit, bodyTimeout, target: targetLimit } = this.#limits
+  #read(raw: readonly string[], flags: number): HttpRequest<C> {
+    const { connection, limits, scheme, traffic } = this.#owner
     // Before anything can be refused: what follows a refused head must go somewhere, too.
     const incoming =
-      (flags & END_STREAM) === 0 ? new Http2IncomingBody(this.#stream, limit, bodyTimeout) : undefined
+      (flags & END_STREAM) === 0 ? new Http2IncomingBody(this.#stream, limits, traffic) : undefined
     this.#incoming = incoming
-    const head = readHttp2Head(raw, targetLimit)
+    const head = readHttp2Head(raw, limits)
+    traffic.received(head.size)
     let body = Body.empty
-    if (incoming !== undefined) {
-      if (head.length !== undefined && head.length > limit) {
-        throw new SluiceError('HTTP_BODY_TOO_LARGE', `the body is longer than the limit of ${limit} bytes`)
+    // What follows a request for a tunnel is no body.
+    if (incoming !== undefined && head.upgrade === undefined) {
+      if (head.length !== undefined && head.length > limits.body) {
+        throw new SluiceError(
+          'HTTP_BODY_TOO_LARGE',
+          `the body is longer than the limit of ${limits.body} bytes`,
+        )
       }
       incoming.expectsContinue = head.expectsContinue
       body = Body.of(incoming, head.length)
     }
-    this.#request = new ReceivedRequest(head, scheme, body, this.#connection, this)
+    this.#request = new ReceivedRequest(head, scheme, body, connection, this)
     return this.#request
   }
 
@@ -95,69 +104,46 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept, Req
     const stream = this.#stream
     if (this.#over || stream.headersSent || stream.closed || stream.destroyed) return
     if (!isInformational(status)) throw invalidResponse(`${status} is no informational status, 102 to 199`)
-    stream.additionalHeaders({ ...outgoingTrailers(headers), ':status': status })
+    stream.additionalHeaders({ ...otherFields(headers), ':status': status })
   }
 
-  /** The client has taken nothing of the answer for too long. */
+  /** The client has taken nothing of the answer for too long, or too little. */
   expire(): void {
     if (this.#discarding) {
       this.#refuseRest()
       return
     }
-    this.#cut(
-      new SluiceError(
-        'HTTP_WRITE_TIMEOUT',
-        `the client took nothing of the answer for ${this.#limits.writeTimeout} ms`,
-      ),
-    )
+    // How much it took of one stream can't be seen: whether it took anything, and whether that was enough for this one.
+    const { limits, traffic } = this.#owner
+    const { now } = sweep
+    if (this.#latest === 0) this.#latest = now + slowestTime(this.#stream.bufferSize)
+    if (now < this.#latest && traffic.takes(now)) return
+    const what = `the client took nothing of the answer for ${limits.writeTimeout} ms, or too little`
+    this.#cut(new SluiceError('HTTP_WRITE_TIMEOUT', what))
   }
 
-  data(chunk: Buffer): void {
-    if (this.#over) return
-    if (this.#left !== undefined) {
-      this.#left -= chunk.length
-      if (this.#left < 0) {
-        this.#cut(new SluiceError('HTTP_RESPONSE_INVALID', 'the body is longer than its Content-Length'))
-        return
-      }
-    }
-    if (!this.#stream.write(chunk) && !this.#waiting) {
-      this.#waiting = true
-      this.#source?.pause()
-      this.#watch()
-    }
+  bodyWaits(waiting: boolean): void {
+    if (waiting) this.#watch()
+    else this.deadline = Number.POSITIVE_INFINITY
   }
 
-  end(trailers?: HeaderList): void {
-    if (this.#over) return
-    if (this.#left !== undefined && this.#left > 0) {
-      this.#cut(
-        new SluiceError(
-          'HTTP_RESPONSE_INVALID',
-          `the body is ${this.#left} bytes shorter than its Content-Length`,
-        ),
-      )
-      return
-    }
-    this.#trailers = trailers
-    this.#stream.end()
-    this.#finish()
-  }
-
-  fail(error: unknown): void {
-    if (!this.#over) this.#cut(error)
+  bodyEnds(error?: unknown): void {
+    if (error === undefined) this.#finish()
+    else this.#cut(error)
   }
 
   readonly #onAnswer = (response: HttpResponse): void => this.#answer(response)
 
   readonly #onFailure = (error: unknown): void => {
     if (this.#over) return
-    logFailure(
-      this.#connection,
-      error,
-      this.#request === undefined ? 'a request was refused' : 'a service failed',
-    )
-    this.#answer(failureAnswer(error, this.#request, this.#limits.development))
+    const refused = this.#request === undefined
+    if (refused) this.#owner.traffic.noise(WEIGHTS.malformed)
+    logFailure(this.#owner.connection, error, refused ? 'a request was refused' : 'a service failed')
+    this.#answer(this.#failureAnswer(error))
+  }
+
+  #failureAnswer(error: unknown): HttpResponse {
+    return failureAnswer(error, this.#request, this.#owner.limits.development)
   }
 
   #answer(response: HttpResponse): void {
@@ -178,79 +164,110 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept, Req
       this.#cut(error)
       return
     }
-    logFailure(this.#connection, error, 'a service answered with something that cannot be sent')
+    logFailure(this.#owner.connection, error, 'a service answered with something that cannot be sent')
     try {
-      this.#write(failureAnswer(error, this.#request, this.#limits.development))
+      this.#write(this.#failureAnswer(error))
     } catch (error) {
       this.#cut(error)
     }
   }
 
+  /** @throws {SluiceError} `HTTP_RESPONSE_INVALID`, `HTTP_BODY_USED`, `HTTP_UPGRADE_REFUSED`, before anything is sent */
   #write(response: HttpResponse): void {
-    checkResponse(response, this.#request?.upgrade)
-    const { status, body } = response
+    const request = this.#request
+    checkResponse(response, request?.upgrade)
+    const { status, body, tunnel } = response
+    if (request?.upgrade !== undefined && tunnel === undefined && status < 300) {
+      const what = `a request for a tunnel was answered ${status}, which would mean that there is one`
+      throw new SluiceError('HTTP_UPGRADE_REFUSED', what)
+    }
     const stream = this.#stream
-    const bodiless = isBodiless(status) || this.#request?.method === 'HEAD'
-    const headers = outgoingHeaders(response)
-    const declared = headers['content-length']
-    const length = lengthOf(declared === undefined ? undefined : String(declared), body.length, bodiless)
-    if (length !== undefined && status !== 204 && (status !== 304 || declared !== undefined)) {
-      headers['content-length'] = String(length)
-    } else {
-      delete headers['content-length']
-    }
-    if (bodiless || body.length === 0) {
+    const { fields, declared, announcesTrailers } = outgoingHead(response)
+    if (tunnel !== undefined) {
       body.discard()
-      stream.respond(headers, { endStream: true })
-      this.#finish()
+      request?.record?.answer(status)
+      sendHead(stream, fields, WITH_BODY)
+      this.#handOver(tunnel)
       return
     }
-    const whole = length !== undefined && length <= PIECE ? body.takeWhole() : undefined
-    if (whole !== undefined) {
-      stream.respond(headers)
-      stream.end(whole)
-      this.#finish()
-      return
+    // The platform itself ends a stream with 205, which has no body either (RFC 9110, 15.3.6).
+    const bodiless = isBodiless(status) || status === 205 || request?.method === 'HEAD'
+    const length = lengthOf(declared, body.length, bodiless)
+    const told = status === 304 ? declared !== undefined : status !== 204 && status !== 205
+    if (length !== undefined && told) fields.push('content-length', `${length}`)
+    const ends = bodiless || body.length === 0
+    if (!ends && body.used) {
+      throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
     }
-    if (body.used) throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
-    this.#left = length
-    stream.once('wantTrailers', () => this.#sendTrailers())
-    stream.respond(headers, { waitForTrailers: true })
-    stream.on('drain', () => this.#onDrain())
-    this.#source = body.pipe(this)
+    request?.record?.answer(status)
+    if (ends) {
+      body.discard()
+      sendHead(stream, fields, WITHOUT_BODY)
+      this.#finish()
+    } else if (body.whole !== undefined && (length ?? 0) <= PIECE) {
+      sendHead(stream, fields, WITH_BODY)
+      this.#writeWhole(body.takeWhole() ?? '', length ?? 0)
+    } else {
+      // An answer that is still to come may be made from the body: behind its head, 100 can't be said any more.
+      if (!body.inMemory && status < 300 && this.#incoming?.started === false) this.#incoming.sendContinue()
+      // Where the length is known and none are announced, there are no trailers: waiting for them costs a frame.
+      const trailers = length === undefined || announcesTrailers
+      sendHead(stream, fields, trailers ? WITH_TRAILERS : WITH_BODY)
+      this.#outgoing = new Http2OutgoingBody(stream, length, trailers, this, this.#owner.traffic)
+      this.#outgoing.begin(body)
+    }
   }
 
-  #onDrain(): void {
-    if (!this.#waiting) return
-    this.#waiting = false
-    this.deadline = Number.POSITIVE_INFINITY
+  #writeWhole(whole: string | Buffer, length: number): void {
+    this.#sent = length
+    this.#owner.traffic.sent(length)
+    // As many bytes as characters: ASCII, which is cheaper to write as Latin-1.
+    if (typeof whole === 'string' && whole.length === length) this.#stream.end(whole, 'latin1')
+    else this.#stream.end(whole)
+    this.#finish()
+  }
+
+  /** The stream is the tunnel's from here on, with its limits, until it is closed. */
+  #handOver(tunnel: Tunnel): void {
+    this.#over = true
+    this.#tunnelled = true
+    this.#incoming?.leave()
+    const stream = tunnelOver(this.#stream, this.#owner.traffic)
     try {
-      this.#source?.resume()
-    } catch (error) {
-      this.fail(error)
+      tunnel(stream)
+    } catch (cause) {
+      this.#cut(new SluiceError('INTERNAL', 'a tunnel could not begin', { cause }))
     }
   }
 
   #watch(): void {
     if (this.#closed) return
-    this.deadline = sweep.now + this.#limits.writeTimeout
+    this.#latest = 0
+    this.deadline = sweep.now + this.#owner.limits.writeTimeout
     sweep.add(this)
   }
 
   /** The answer has been written; the client may still have to take it. */
   #finish(): void {
     this.#over = true
-    if (this.#incoming !== undefined) this.#incoming.answered = true
-    if (this.#incoming?.reading !== true) this.#watch()
-    // While the body is read, its own limits hold; afterwards the client has to take the answer.
-    else this.#incoming.whenLeft = () => this.#watch()
-    if (this.#incoming?.over === false && !this.#incoming.reading) {
-      // The rest is not wanted (RFC 9113, 8.1). A client that is told so at once can lose the answer (curl 7.88), so it
-      // gets the time to stop by itself.
-      this.#discarding = true
-      this.deadline = sweep.now + LINGER
-      this.#incoming.discard(() => this.#refuseRest())
+    // When it has, the exchange is over, though the client may have more to send.
+    if (this.#request?.record !== undefined) {
+      this.#stream.once('finish', () => this.#endRecord(this.#incoming?.failure?.code))
     }
+    const incoming = this.#incoming
+    if (incoming !== undefined) incoming.answered = true
+    if (incoming?.reading === true) {
+      // While the body is read, its own limits hold; afterwards the client has to take the answer.
+      incoming.whenLeft = () => this.#watch()
+      return
+    }
+    this.#watch()
+    if (incoming === undefined || incoming.over) return
+    // The rest is not wanted (RFC 9113, 8.1). A client that is told so at once can lose the answer (curl 7.88), so it
+    // gets the time to stop by itself.
+    this.#discarding = true
+    this.deadline = sweep.now + LINGER
+    incoming.discard(() => this.#refuseRest())
   }
 
   #refuseRest(): void {
@@ -260,12 +277,13 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept, Req
     this.#stream.close(constants.NGHTTP2_NO_ERROR)
   }
 
-  #sendTrailers(): void {
-    try {
-      this.#stream.sendTrailers(outgoingTrailers(this.#trailers))
-    } catch (error) {
-      this.#cut(new SluiceError('HTTP_RESPONSE_INVALID', 'the trailers can not be sent', { cause: error }))
-    }
+  /**
+   * The client has ended its side of the connection. An answer can still be written, but such clients have mostly gone;
+   * nothing can come out of a tunnel any more.
+   */
+  clientEnded(): void {
+    if (this.#tunnelled) this.#stream.destroy()
+    else if (this.#incoming === undefined || this.#incoming.over) this.#request?.abort()
   }
 
   /** The stream is closed, or its session. */
@@ -276,30 +294,37 @@ export class Http2Exchange<C extends Connection> implements BodySink, Swept, Req
     const complete = this.#over
     this.#over = true
     this.#incoming?.fail()
+    this.#endRecord(this.#closedBy(complete))
     if (!complete) {
       this.#request?.abort()
-      this.#cancelSource()
+      this.#outgoing?.cancel()
     }
-    this.#onClosed(this)
+    this.#owner.exchangeClosed(this)
+  }
+
+  /** The code of what closed the stream before the client had taken the answer. */
+  #closedBy(complete: boolean): string | undefined {
+    const { connection, failure } = this.#owner
+    if (complete && (this.#tunnelled || this.#stream.writableFinished)) return undefined
+    return failure ?? (connection.socket.destroyed ? 'DOWNSTREAM_CLOSED' : 'DOWNSTREAM_RESET')
   }
 
   /** Ends the stream so that the client can't take what it got for the whole. */
   #cut(error: unknown): void {
-    logFailure(this.#connection, error, 'an answer was cut')
+    logFailure(this.#owner.connection, error, 'an answer was cut')
     this.#over = true
     this.deadline = Number.POSITIVE_INFINITY
-    this.#cancelSource()
+    this.#endRecord(errorCode(error))
+    this.#outgoing?.cancel()
     // Not `close`, which Bun 1.4 takes for an end in order, whatever the code.
     this.#stream.destroy(new SluiceError('INTERNAL', 'the answer was cut'))
   }
 
-  #cancelSource(): void {
-    try {
-      this.#source?.cancel()
-    } catch (error) {
-      logger('http').error({ error }, 'a body failed while it was cancelled')
-    }
+  #endRecord(code: string | undefined): void {
+    const record = this.#request?.record
+    if (record === undefined) return
+    record.received = this.#incoming?.received ?? 0
+    record.sent = this.#outgoing?.sent ?? this.#sent
+    record.end(code)
   }
 }
-
-function ignore(): void {}

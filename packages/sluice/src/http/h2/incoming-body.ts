@@ -3,20 +3,24 @@ import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'nod
 import { logger, SluiceError } from '../../core/index.ts'
 import type { BodySink, BodySource } from '../body.ts'
 import type { HeaderList } from '../headers.ts'
+import type { HttpLimits } from '../limits.ts'
 import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
 import { checkTrailers } from '../trailers.ts'
-import { receivedFields } from './request-head.ts'
+import { readHttp2Trailers } from './request-head.ts'
+import type { Traffic } from './traffic.ts'
 
 /** Bytes of a body that nobody wants that are thrown away before its stream is closed. */
 const WASTE_LIMIT = 256 * 1024
 
 export class Http2IncomingBody implements BodySource, Swept {
   readonly #stream: ServerHttp2Stream
-  readonly #limit: number
-  readonly #timeout: number
+  readonly #limits: HttpLimits
+  readonly #traffic: Traffic
   #sink: BodySink | undefined
   #trailers: HeaderList | undefined
-  #length = 0
+  #received = 0
+  #waste = 0
+  #onTooMuch: (() => void) | undefined
   #over = false
   #failure: SluiceError | undefined
   #started = false
@@ -28,10 +32,10 @@ export class Http2IncomingBody implements BodySource, Swept {
   whenLeft: (() => void) | undefined
   deadline: number = Number.POSITIVE_INFINITY
 
-  constructor(stream: ServerHttp2Stream, limit: number, timeout: number) {
+  constructor(stream: ServerHttp2Stream, limits: HttpLimits, traffic: Traffic) {
     this.#stream = stream
-    this.#limit = limit
-    this.#timeout = timeout
+    this.#limits = limits
+    this.#traffic = traffic
     // From the beginning, as they can come before anybody reads. The third argument is in no documentation.
     stream.on('trailers', (fields: IncomingHttpHeaders, _flags: number, raw?: readonly string[]) =>
       this.#onTrailers(raw ?? pairsOf(fields)),
@@ -41,6 +45,21 @@ export class Http2IncomingBody implements BodySource, Swept {
   /** Whether its end has come. */
   get over(): boolean {
     return this.#over
+  }
+
+  /** Bytes that came, and that somebody has looked at. */
+  get received(): number {
+    return this.#received
+  }
+
+  /** Why it broke off. */
+  get failure(): SluiceError | undefined {
+    return this.#failure
+  }
+
+  /** Whether somebody began to read it. */
+  get started(): boolean {
+    return this.#started
   }
 
   /** Whether somebody reads it. */
@@ -58,11 +77,19 @@ export class Http2IncomingBody implements BodySource, Swept {
       return
     }
     this.#sink = sink
-    if (this.expectsContinue && !stream.headersSent) stream.additionalHeaders({ ':status': 100 })
-    stream.on('data', (chunk: Buffer) => this.#onData(chunk))
+    this.sendContinue()
+    stream.on('data', this.#onData)
     stream.on('end', () => this.#onEnd())
-    this.deadline = sweep.now + this.#timeout
+    this.deadline = sweep.now + this.#limits.bodyTimeout
     sweep.add(this)
+  }
+
+  /** Tells a client that waits for it to send the body. */
+  sendContinue(): void {
+    const stream = this.#stream
+    if (!this.expectsContinue || stream.headersSent || stream.closed || stream.destroyed) return
+    this.expectsContinue = false
+    stream.additionalHeaders({ ':status': 100 })
   }
 
   pause(): void {
@@ -72,7 +99,7 @@ export class Http2IncomingBody implements BodySource, Swept {
 
   resume(): void {
     if (this.#sink === undefined) return
-    this.deadline = sweep.now + this.#timeout
+    this.deadline = sweep.now + this.#limits.bodyTimeout
     this.#stream.resume()
   }
 
@@ -80,6 +107,12 @@ export class Http2IncomingBody implements BodySource, Swept {
     this.#started = true
     this.#leave()
     this.#stream.pause()
+  }
+
+  /** What comes from here on is no body. */
+  leave(): void {
+    this.#over = true
+    this.#started = true
   }
 
   #leave(): void {
@@ -90,12 +123,9 @@ export class Http2IncomingBody implements BodySource, Swept {
 
   /** Throws away what is still to come; says when it becomes too much. */
   discard(onTooMuch: () => void): void {
+    this.#onTooMuch = onTooMuch
+    if (!this.#started) this.#stream.on('data', this.#onData)
     this.#started = true
-    let waste = 0
-    this.#stream.on('data', (chunk: Buffer) => {
-      waste += chunk.length
-      if (waste > WASTE_LIMIT) onTooMuch()
-    })
     this.#stream.resume()
   }
 
@@ -118,15 +148,22 @@ export class Http2IncomingBody implements BodySource, Swept {
     }
   }
 
-  #onData(chunk: Buffer): void {
-    this.#length += chunk.length
-    if (this.#length > this.#limit) {
-      this.fail(
-        new SluiceError('HTTP_BODY_TOO_LARGE', `the body is longer than the limit of ${this.#limit} bytes`),
-      )
+  readonly #onData = (chunk: Buffer): void => {
+    const count = chunk.length
+    this.#received += count
+    this.#traffic.received(count)
+    if (this.#onTooMuch !== undefined) {
+      this.#waste += count
+      if (this.#waste > WASTE_LIMIT) this.#onTooMuch()
       return
     }
-    this.deadline = bodyDeadline(this.deadline, chunk.length, this.#timeout)
+    if (this.#over) return
+    const limit = this.#limits.body
+    if (this.#received > limit) {
+      this.fail(new SluiceError('HTTP_BODY_TOO_LARGE', `the body is longer than the limit of ${limit} bytes`))
+      return
+    }
+    this.deadline = bodyDeadline(this.deadline, count, this.#limits.bodyTimeout)
     try {
       this.#sink?.data(chunk)
     } catch (cause) {
@@ -137,7 +174,7 @@ export class Http2IncomingBody implements BodySource, Swept {
   /** @param raw name, value, name, value … */
   #onTrailers(raw: readonly string[]): void {
     try {
-      const trailers = receivedFields(raw)
+      const trailers = readHttp2Trailers(raw, this.#limits)
       checkTrailers(trailers)
       this.#trailers = trailers
     } catch (error) {

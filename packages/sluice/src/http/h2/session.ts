@@ -1,5 +1,5 @@
 // One HTTP/2 session of a server (RFC 9113): nghttp2 by way of node:http2's core streams, with limits of ours.
-import http2, { type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import http2, { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { errorCode, logger, type Service, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
 import type { Drainable } from '../active.ts'
@@ -8,7 +8,8 @@ import type { HttpLimits } from '../limits.ts'
 import type { HttpRequest } from '../request.ts'
 import type { HttpResponse } from '../response.ts'
 import { type Swept, sweep } from '../sweep.ts'
-import { Http2Exchange } from './exchange.ts'
+import { type ExchangeOwner, Http2Exchange } from './exchange.ts'
+import { Traffic, WEIGHTS } from './traffic.ts'
 
 /**
  * What a client may send ahead of what was read: for a stream, and for the session. 256 KB fill 40 Mbit/s at 50 ms, and
@@ -21,7 +22,7 @@ const SESSION_WINDOW = 1024 * 1024
 const LARGEST = 2 ** 32 - 1
 
 /** Pseudo-header fields of a request, which come on top of the limit on fields. */
-const PSEUDO_HEADERS = 4
+const PSEUDO_HEADERS = 5
 
 /** Streams that a client may reset at once, and each second from then on (CVE-2023-44487, rapid reset). */
 const RESET_BURST = 200
@@ -30,16 +31,25 @@ const RESET_RATE = 33
 /** A session that is over gets this long until its connection is closed. */
 const LINGER = 5000
 
-export class Http2Session<C extends Connection> implements Swept, Drainable {
-  readonly #connection: C
-  readonly #scheme: 'http' | 'https'
+const isBun = process.versions.bun !== undefined
+
+export class Http2Session<C extends Connection> implements Swept, Drainable, ExchangeOwner<C> {
+  readonly connection: C
+  readonly scheme: 'http' | 'https'
+  readonly limits: HttpLimits
+  readonly traffic: Traffic
+  /** Every step of the sweep looks at what has moved. */
+  readonly deadline = 0
   readonly #service: Service<HttpRequest<C>, HttpResponse>
-  readonly #limits: HttpLimits
   readonly #done = Promise.withResolvers<void>()
   #session: ServerHttp2Session | undefined
   readonly #exchanges = new Set<Http2Exchange<C>>()
   #draining = false
-  deadline: number
+  #failure: string | undefined
+  /** The stream that was opened last. */
+  #last = 0
+  /** When it has been idle for too long. */
+  #idleAt: number
 
   constructor(
     connection: C,
@@ -47,16 +57,22 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
     service: Service<HttpRequest<C>, HttpResponse>,
     limits: HttpLimits,
   ) {
-    this.#connection = connection
-    this.#scheme = scheme
+    const { now } = sweep
+    this.connection = connection
+    this.scheme = scheme
+    this.limits = limits
+    this.traffic = new Traffic(connection.socket, limits.writeTimeout, now)
     this.#service = service
-    this.#limits = limits
-    this.deadline = sweep.now + limits.headTimeout
+    this.#idleAt = now + limits.headTimeout
+  }
+
+  get failure(): string | undefined {
+    return this.#failure
   }
 
   /** Serves the connection; settled when it has ended. */
   serve(): Promise<void> {
-    const { socket } = this.#connection
+    const { socket } = this.connection
     socket.on('error', ignore)
     socket.on('close', () => this.#onClose())
     // Without a client there is nothing to do, and its end is told only once.
@@ -65,8 +81,10 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
       this.#onClose()
       return this.#done.promise
     }
+    const { fields, head, streams } = this.limits
     const session = http2.performServerHandshake(socket, {
-      maxHeaderListPairs: Math.min(this.#limits.fields + PSEUDO_HEADERS, LARGEST),
+      // Twice as many: to what is only a little too much the answer says so, instead of a reset of the stream.
+      maxHeaderListPairs: Math.min(2 * fields + PSEUDO_HEADERS, LARGEST),
       maxSettings: 32,
       maxOutstandingPings: 10,
       maxSessionMemory: 10,
@@ -76,9 +94,10 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
       streamResetRate: RESET_RATE,
       unknownProtocolTimeout: 1,
       settings: {
-        maxConcurrentStreams: Math.min(this.#limits.streams, LARGEST),
+        maxConcurrentStreams: Math.min(streams, LARGEST),
         initialWindowSize: STREAM_WINDOW,
-        maxHeaderListSize: Math.min(this.#limits.head, LARGEST),
+        maxHeaderListSize: Math.min(head, LARGEST),
+        enableConnectProtocol: true,
       },
     })
     this.#session = session
@@ -86,8 +105,11 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
     session.on('frameError', ignore)
     session.on('close', () => this.#onClose())
     session.on('stream', (stream, _headers, flags, raw) => this.#onStream(stream, flags, raw))
+    session.on('remoteSettings', () => this.#onNoise(WEIGHTS.settings))
+    // Bytes of PINGs are counted, but not on Bun.
+    if (isBun) session.on('ping', () => this.#onNoise(WEIGHTS.ping))
     // Bun 1.4 forgets to open a window again that was set so: uploads would stand still after 256 KB.
-    if (process.versions.bun === undefined) session.setLocalWindowSize(SESSION_WINDOW)
+    else session.setLocalWindowSize(SESSION_WINDOW)
     // Sockets are accepted paused, and on one that stays so the client's end is not seen.
     socket.on('end', () => this.#onEnd())
     socket.resume()
@@ -98,7 +120,8 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
 
   /** The client will ask for nothing more; what it has asked for is answered. */
   #onEnd(): void {
-    if (this.#exchanges.size === 0) this.#connection.socket.destroySoon()
+    for (const exchange of this.#exchanges) exchange.clientEnded()
+    if (this.#exchanges.size === 0) this.connection.socket.destroySoon()
     else this.drain()
   }
 
@@ -108,36 +131,71 @@ export class Http2Session<C extends Connection> implements Swept, Drainable {
     const session = this.#session
     if (session === undefined || session.closed) return
     session.close()
-    if (this.#exchanges.size === 0) this.deadline = sweep.now + LINGER
+    if (this.#exchanges.size === 0) this.#idleAt = sweep.now + LINGER
   }
 
-  /** Nothing was asked for too long, or the client does not close a session that is over. */
+  /** A step of the sweep: is it a flood; and was nothing asked for too long, or does the client not close what is over? */
   expire(): void {
-    this.deadline = Number.POSITIVE_INFINITY
-    if (this.#draining || this.#session?.closed === true) this.#connection.socket.destroy()
+    const { now } = sweep
+    this.traffic.step(now)
+    this.#onNoise(0)
+    if (now < this.#idleAt) return
+    this.#idleAt = Number.POSITIVE_INFINITY
+    if (this.#draining || this.#session?.closed === true) this.connection.socket.destroy()
     else this.drain()
   }
 
-  #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
-    this.deadline = Number.POSITIVE_INFINITY
-    const exchange = new Http2Exchange(stream, this.#connection, this.#limits, this.#onExchangeClose)
-    this.#exchanges.add(exchange)
-    exchange.begin(raw, flags, this.#scheme, this.#service)
+  #onNoise(weight: number): void {
+    this.traffic.noise(weight)
+    if (!this.traffic.flooded) return
+    this.#end('most of what the client sends is no part of a message', constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 
-  readonly #onExchangeClose = (exchange: Http2Exchange<C>): void => {
+  #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
+    // What went wrong is seen by 'close', which always follows.
+    stream.on('error', ignore)
+    // The client may have taken it back, and the session may be over.
+    if (stream.destroyed || stream.closed || this.#failure !== undefined) return
+    const id = stream.id ?? 0
+    // RFC 9113, 5.1.1; nghttp2 lets no such stream through, but Bun 1.4 does.
+    if (id <= this.#last) {
+      this.#end(`stream ${id} was opened after stream ${this.#last}`, constants.NGHTTP2_PROTOCOL_ERROR)
+      return
+    }
+    this.#last = id
+    this.#idleAt = Number.POSITIVE_INFINITY
+    const exchange = new Http2Exchange(stream, this)
+    this.#exchanges.add(exchange)
+    exchange.begin(raw, flags, this.#service)
+    if (this.traffic.flooded) this.#onNoise(0)
+  }
+
+  exchangeClosed(exchange: Http2Exchange<C>): void {
     this.#exchanges.delete(exchange)
     if (this.#exchanges.size > 0) return
-    this.deadline = sweep.now + (this.#draining ? LINGER : this.#limits.keepAliveTimeout)
+    this.#idleAt = sweep.now + (this.#draining ? LINGER : this.limits.keepAliveTimeout)
+  }
+
+  /** The client breaks the protocol, or a limit. */
+  #end(what: string, code: number): void {
+    if (this.#failure !== undefined) return
+    const error = new SluiceError('HTTP2_PROTOCOL', `the HTTP/2 session ended: ${what}`)
+    this.#fail(error)
+    this.#session?.destroy(error, code)
+  }
+
+  #fail(error: SluiceError): void {
+    this.#failure = error.code
+    logFailure(this.connection, error, 'an HTTP/2 session was ended')
   }
 
   #onError(cause: Error): void {
+    if (this.#failure !== undefined) return
     const code = errorCode(cause)
     if (code.startsWith('ERR_HTTP2') || code.startsWith('NGHTTP2')) {
-      const error = new SluiceError('HTTP2_PROTOCOL', `the HTTP/2 session ended: ${cause.message}`, { cause })
-      logFailure(this.#connection, error, 'an HTTP/2 session was ended')
+      this.#fail(new SluiceError('HTTP2_PROTOCOL', `the HTTP/2 session ended: ${cause.message}`, { cause }))
     } else {
-      logger('http').debug({ connection: this.#connection.id, code }, 'an HTTP/2 session broke off')
+      logger('http').debug({ connection: this.connection.id, code }, 'an HTTP/2 session broke off')
     }
   }
 
