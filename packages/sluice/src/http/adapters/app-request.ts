@@ -33,8 +33,11 @@ export function appRequest(
   return message
 }
 
-/** The fields of a request, flat. Over HTTP/2 the host may be in `:authority` alone: applications look for `host`. */
-export function rawFields({ headers, authority }: HttpRequest): string[] {
+/**
+ * The fields of a request, flat. Over HTTP/2 the host may be in `:authority` alone, and a body needs no field that says
+ * that it is there: applications look for `host`, and parsers of bodies for a length or `transfer-encoding`.
+ */
+export function rawFields({ headers, authority, version, body }: HttpRequest): string[] {
   const raw: string[] = []
   let named = false
   for (let index = 0, size = headers.size; index < size; index++) {
@@ -43,6 +46,7 @@ export function rawFields({ headers, authority }: HttpRequest): string[] {
     raw.push(name, headers.valueAt(index))
   }
   if (!named && authority !== undefined) raw.unshift('host', authority)
+  if (version === '2' && body.length === undefined) raw.push('transfer-encoding', 'chunked')
   return raw
 }
 

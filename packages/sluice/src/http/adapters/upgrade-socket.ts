@@ -36,6 +36,7 @@ export class UpgradeSocket extends StandInSocket implements AnswerWriter, Swept 
   /** What waits for the tunnel to begin. */
   #waiting: (() => void) | undefined
   #wanted = false
+  #reason: unknown
   deadline: number = Number.POSITIVE_INFINITY
 
   constructor(request: HttpRequest, idleTimeout: number) {
@@ -52,7 +53,7 @@ export class UpgradeSocket extends StandInSocket implements AnswerWriter, Swept 
 
   /** The application failed. */
   fail(error: unknown): void {
-    this.#answered.reject(error)
+    this.#reason ??= error
     this.destroy()
   }
 
@@ -108,9 +109,9 @@ export class UpgradeSocket extends StandInSocket implements AnswerWriter, Swept 
 
   override _destroy(_error: Error | null, done: Done): void {
     sweep.delete(this)
-    const refused = new SluiceError('HTTP_UPGRADE_REFUSED', 'the application closed the connection')
-    this.#answered.reject(refused)
-    this.#body.fail(refused)
+    const reason = this.#reason ?? (this.#state === HEAD ? refused() : brokenOff())
+    this.#answered.reject(reason)
+    this.#body.fail(reason)
     const client = this.#client
     if (client !== undefined && !this.writableFinished) client.reset()
     else if (!this.readableEnded) client?.socket.destroy()
@@ -253,6 +254,14 @@ class Unused implements BodySource {
   }
   pause(): void {}
   resume(): void {}
+}
+
+function refused(): SluiceError {
+  return new SluiceError('HTTP_UPGRADE_REFUSED', 'the application closed the connection without an answer')
+}
+
+function brokenOff(): SluiceError {
+  return new SluiceError('HTTP_RESPONSE_INVALID', 'the application closed the connection inside its answer')
 }
 
 const NO_BYTES = Buffer.alloc(0)
