@@ -10,9 +10,13 @@ export const { WebSocket, WebSocketServer } = require('../../../../node_modules/
 const queues = new WeakMap<ws.WebSocket, { come: Buffer[]; waiting: ((message: Buffer) => void)[] }>()
 
 /** Connects a client; rejects if that is refused. */
-export function connectWebSocket(url: string, options: ws.ClientOptions = {}): Promise<ws.WebSocket> {
+export function connectWebSocket(
+  url: string,
+  options: ws.ClientOptions = {},
+  protocols: string[] = [],
+): Promise<ws.WebSocket> {
   return new Promise((resolve, reject) => {
-    const client = new WebSocket(url, { rejectUnauthorized: false, ...options })
+    const client = new WebSocket(url, protocols, { rejectUnauthorized: false, ...options })
     const queue: { come: Buffer[]; waiting: ((message: Buffer) => void)[] } = { come: [], waiting: [] }
     queues.set(client, queue)
     client.on('message', data => {
