@@ -18,8 +18,8 @@ export interface Written {
 export interface LineOutput {
   /** Writes lines, and calls back once, now or later. Must not throw. */
   write(lines: string, done: (written: Written) => void): void
-  /** The process exits: writes at once what can be written at once. */
-  writeLast(lines: string): void
+  /** The process exits: writes before this returns. Gives back what could not be written. Must not throw. */
+  writeLast(lines: string): string
 }
 
 /** A batch of this size does not wait for the end of the turn. Characters, which are all ASCII. */
@@ -68,8 +68,9 @@ export class LineBatch {
 
   /** The process exits. */
   flushLast(): void {
-    if (this.#text !== '') this.#output.writeLast(this.#text)
+    if (this.#text !== '') this.#dropped += countLines(this.#output.writeLast(this.#text))
     this.#text = ''
+    if (this.#dropped > 0) log.warn({ dropped: this.#dropped }, 'lines of the access log are lost')
   }
 
   readonly #onTurnEnd = (): void => {
@@ -88,7 +89,7 @@ export class LineBatch {
 
   readonly #onWritten = ({ rest = '', retryIn = 0, error, lost }: Written): void => {
     this.#writing = false
-    if (lost === true) this.#dropped += this.#inFlight.split('\n').length - 1
+    if (lost === true) this.#dropped += countLines(this.#inFlight)
     this.#inFlight = ''
     if (error !== undefined) this.#say(error)
     else if (rest === '') this.#recover()
@@ -134,6 +135,10 @@ export class LineBatch {
     log.warn({ dropped: this.#dropped }, 'the access log can be written again')
     this.#dropped = 0
   }
+}
+
+function countLines(text: string): number {
+  return text.split('\n').length - 1
 }
 
 /** Batches that have something to write. One listener for all of them. */

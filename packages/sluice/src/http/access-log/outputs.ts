@@ -1,5 +1,5 @@
 // Where the lines of an access log can go: a descriptor of the process, or whatever has a `write`.
-import { constants, fstatSync, openSync, write, writeSync } from 'node:fs'
+import { constants, fstatSync, openSync, type Stats, write, writeSync } from 'node:fs'
 import type { LineOutput, Written } from './line-batch.ts'
 
 /** Takes lines: a stream of Node.js, or an object of one's own. */
@@ -17,6 +17,9 @@ const DONE: Written = {}
 const FAILED_RETRY = 1000
 const BUSY_RETRY = 20
 
+/** For a pipe that is full when the process exits, in milliseconds. */
+const PATIENCE = 1000
+
 /** Standard output or standard error. */
 export function descriptorOutput(descriptor: 1 | 2): LineOutput {
   let output: LineOutput | undefined
@@ -27,27 +30,40 @@ export function descriptorOutput(descriptor: 1 | 2): LineOutput {
     },
     writeLast(lines) {
       output ??= open(descriptor)
-      output.writeLast(lines)
+      return output.writeLast(lines)
     },
   }
 }
 
-function open(descriptor: number): LineOutput {
-  const nonblocking = reopen(descriptor)
-  return nonblocking === undefined ? pooledOutput(descriptor) : nonblockingOutput(nonblocking)
+/**
+ * Whoever writes to a pipe, a socket, or a terminal that somebody has stopped with Ctrl-S, waits while it is full. The thread
+ * pool could do the waiting, but at its exit Node waits for the pool (22 to 26): a process whose log nobody reads would
+ * never end. So these are written to without waiting. A file is never full in that sense.
+ */
+function open(descriptor: 1 | 2): LineOutput {
+  const stat = statOf(descriptor)
+  if (stat?.isFile() === true) return pooledOutput(descriptor)
+  if (process.platform === 'linux' && (stat?.isFIFO() === true || stat?.isCharacterDevice() === true)) {
+    const reopened = reopen(descriptor)
+    if (reopened !== undefined) return nonblockingOutput(reopened)
+  }
+  // Making the stream sets the descriptor to not waiting, in Node and in Bun: what console.log does, too.
+  if (descriptor === 1) process.stdout.writable
+  else process.stderr.writable
+  return nonblockingOutput(descriptor)
 }
 
-/**
- * A pipe, or a terminal that somebody has stopped with Ctrl-S, blocks whoever writes when it is full. A write by the
- * thread pool would not block the event loop, but the exit: Node waits for it, for ever (22 to 26). Opened again, the same
- * pipe has flags of its own, and whoever else uses it keeps theirs. Undefined where this is not possible: for files, which do
- * not need it, for sockets, and on systems other than Linux.
- */
+function statOf(descriptor: number): Stats | undefined {
+  try {
+    return fstatSync(descriptor)
+  } catch {
+    return undefined
+  }
+}
+
+/** Opened again, the same pipe or terminal has flags of its own: who else uses it keeps theirs. */
 function reopen(descriptor: number): number | undefined {
   try {
-    const stat = fstatSync(descriptor)
-    if (!stat.isFIFO() && !stat.isCharacterDevice()) return undefined
-    if (process.platform !== 'linux') return undefined
     const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY
     return openSync(`/proc/self/fd/${descriptor}`, flags)
   } catch {
@@ -58,7 +74,18 @@ function reopen(descriptor: number): number | undefined {
 function nonblockingOutput(descriptor: number): LineOutput {
   return {
     write: (lines, done) => done(writeOnce(descriptor, lines)),
-    writeLast: lines => void writeOnce(descriptor, lines),
+    writeLast: lines => writePatiently(descriptor, lines),
+  }
+}
+
+/** A reader that is slower than this program gets a moment at the end; one that has stopped reading can't keep it. */
+function writePatiently(descriptor: number, lines: string): string {
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  const end = performance.now() + PATIENCE
+  for (let rest = lines; ; Atomics.wait(pause, 0, 0, 5)) {
+    const written = writeOnce(descriptor, rest)
+    rest = written.rest ?? ''
+    if (rest === '' || written.error !== undefined || performance.now() > end) return rest
   }
 }
 
@@ -71,7 +98,7 @@ function writeOnce(descriptor: number, lines: string): Written {
   }
 }
 
-/** By the thread pool, one batch at a time: a disk that hangs must not stall the event loop. */
+/** Files, by the thread pool, one batch at a time: a disk that hangs must not stall the event loop. */
 function pooledOutput(descriptor: number): LineOutput {
   return {
     write(lines, done) {
@@ -81,7 +108,7 @@ function pooledOutput(descriptor: number): LineOutput {
         else done(count === bytes.length ? DONE : { rest: lines.slice(count) })
       })
     },
-    writeLast: lines => void writeOnce(descriptor, lines),
+    writeLast: lines => writeOnce(descriptor, lines).rest ?? '',
   }
 }
 
@@ -90,7 +117,7 @@ function failed(lines: string, error: unknown): Written {
   return isBusy ? { rest: lines, retryIn: BUSY_RETRY } : { rest: lines, retryIn: FAILED_RETRY, error }
 }
 
-type MaybeStream = AccessLogDestination & Partial<Pick<NodeJS.WritableStream, 'on'>>
+type MaybeStream = AccessLogDestination & Partial<Pick<NodeJS.WritableStream, 'on' | 'writable'>>
 
 /** What it does not take is lost: nobody can tell how much of it was written. */
 export function customOutput(destination: AccessLogDestination): LineOutput {
@@ -108,10 +135,15 @@ export function customOutput(destination: AccessLogDestination): LineOutput {
     answer(lost(error))
   })
   stream.on?.('drain', () => answer(DONE))
-  stream.on?.('close', () => answer(lost(new Error('the destination of the access log is closed'))))
+  stream.on?.('close', () => answer(lost(undefined)))
 
   return {
     write(lines, done) {
+      // It failed or was closed earlier, and will say nothing any more.
+      if (stream.writable === false) {
+        done(lost(failure?.error))
+        return
+      }
       try {
         const result = destination.write(lines)
         if (isThenable(result)) {
@@ -136,8 +168,9 @@ export function customOutput(destination: AccessLogDestination): LineOutput {
     writeLast(lines) {
       try {
         destination.write(lines)
+        return ''
       } catch {
-        // There is nobody left to tell.
+        return lines
       }
     },
   }
@@ -147,7 +180,7 @@ function lost(error: unknown): Written {
   return {
     lost: true,
     retryIn: FAILED_RETRY,
-    error: error ?? new Error('the destination of the access log failed'),
+    error: error ?? new Error('it is closed'),
   }
 }
 
