@@ -401,6 +401,16 @@ describe('the access log of sluice proxy', () => {
     ])
   })
 
+  it('has a line for each request over HTTP/2', async () => {
+    const origin = await startOrigin(mirror)
+    const running = await sluice(['--to', origin.url, '--access-log', 'combined'])
+    const session = await http2(`https://127.0.0.1:${await running.port()}`)
+    await all(session.request({ ':path': '/two', 'user-agent': 'test' }))
+    expect(await running.printed(/\n/)).toMatch(
+      /^127\.0\.0\.1 - - \[\d\d\/[^\]]+\] "GET \/two HTTP\/2\.0" 200 \d+ "-" "test"\n$/,
+    )
+  })
+
   it('is for people where that is told, below the banner, and has the code of what failed', async () => {
     const down = await freePort()
     const running = await sluice(['--to', String(down), '--access-log', 'pretty'], { json: false })
