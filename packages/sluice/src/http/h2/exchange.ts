@@ -262,7 +262,7 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept
       return
     }
     this.#watch()
-    if (incoming === undefined || incoming.over) return
+    if (incoming === undefined || incoming.ended) return
     // The rest is not wanted (RFC 9113, 8.1). A client that is told so at once can lose the answer (curl 7.88), so it
     // gets the time to stop by itself.
     this.#discarding = true
@@ -293,8 +293,8 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept
     sweep.delete(this)
     const complete = this.#over
     this.#over = true
-    this.#incoming?.fail()
     this.#endRecord(this.#closedBy(complete))
+    this.#incoming?.fail()
     if (!complete) {
       this.#request?.abort()
       this.#outgoing?.cancel()
@@ -302,10 +302,13 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept
     this.#owner.exchangeClosed(this)
   }
 
-  /** The code of what closed the stream before the client had taken the answer. */
+  /** The code of what closed the stream before the client had taken the answer, or of what is wrong with the request. */
   #closedBy(complete: boolean): string | undefined {
     const { connection, failure } = this.#owner
-    if (complete && (this.#tunnelled || this.#stream.writableFinished)) return undefined
+    const { aborted, rstCode, writableFinished } = this.#stream
+    // The platform does not say 'finish' where the request had ended before.
+    const taken = writableFinished || (rstCode === constants.NGHTTP2_NO_ERROR && !aborted)
+    if (complete && (this.#tunnelled || taken)) return this.#incoming?.failure?.code
     return failure ?? (connection.socket.destroyed ? 'DOWNSTREAM_CLOSED' : 'DOWNSTREAM_RESET')
   }
 

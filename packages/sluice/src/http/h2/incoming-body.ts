@@ -42,9 +42,14 @@ export class Http2IncomingBody implements BodySource, Swept {
     )
   }
 
-  /** Whether its end has come. */
+  /** Whether its end has come, or it broke off. */
   get over(): boolean {
     return this.#over
+  }
+
+  /** Whether its end has come. */
+  get ended(): boolean {
+    return this.#over && this.#failure === undefined
   }
 
   /** Bytes that came, and that somebody has looked at. */

@@ -336,12 +336,11 @@ describe('an HTTP/2 session', () => {
       return text('fooled')
     })
     const session = connect(port)
-    const refused = await answer(
-      session.request({
-        ':path': headers[':method'] === 'CONNECT' ? undefined : '/',
-        ...headers,
-      } as http2.OutgoingHttpHeaders),
-    )
+    const stream = session.request({
+      ':path': headers[':method'] === 'CONNECT' ? undefined : '/',
+      ...headers,
+    } as http2.OutgoingHttpHeaders)
+    const refused = await answer(stream.end())
     // nghttp2 refuses some by itself, with a reset.
     if (refused.status !== undefined) {
       expect(refused.status).toBe(status)

@@ -67,7 +67,9 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
   }
 
   get failure(): string | undefined {
-    return this.#failure
+    // Streams are closed before the session says why.
+    const ended = this.#session?.destroyed === true && !this.connection.socket.destroyed
+    return this.#failure ?? (ended ? 'HTTP2_PROTOCOL' : undefined)
   }
 
   /** Serves the connection; settled when it has ended. */
@@ -118,11 +120,12 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     return this.#done.promise
   }
 
-  /** The client will ask for nothing more; what it has asked for is answered. */
+  /** The client will ask for nothing more, and can take no more than its windows have room for: it gets what is there. */
   #onEnd(): void {
     for (const exchange of this.#exchanges) exchange.clientEnded()
     if (this.#exchanges.size === 0) this.connection.socket.destroySoon()
     else this.drain()
+    this.#idleAt = sweep.now + LINGER
   }
 
   /** GOAWAY; the streams that are open finish. */
