@@ -30,6 +30,8 @@ const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM
 /** The session that an exchange takes place on. */
 export interface ClientExchangeOwner extends Ending {
   readonly limits: UpstreamLimits
+  /** Something has come for a request. */
+  heardOf(): void
   /** A final response has come. */
   answered(): void
   /** The exchange is over, and its stream is closed. */
@@ -123,8 +125,8 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
     if (this.#outgoing?.held === true) this.deadline = sweep.now + CONTINUE_TIMEOUT
     // While the request is being sent, it is the client's progress that counts.
     else if (this.#outgoing?.sending === true) this.deadline = Number.POSITIVE_INFINITY
-    else if (this.#observer !== undefined) this.deadline = sweep.now + responseTimeout
     else if (this.#over) this.deadline = sweep.now + writeTimeout
+    else if (this.#observer !== undefined) this.deadline = sweep.now + responseTimeout
   }
 
   expire(): void {
@@ -171,6 +173,12 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
     else this.#fail(this.#observer === undefined ? incomplete(error) : error)
   }
 
+  /** The session has failed, by what the platform says. */
+  sessionBroke(cause: unknown): void {
+    this.#cause ??= cause
+    if (!this.complete) this.#fail(this.#reason())
+  }
+
   /** The session is closed. */
   sessionClosed(): void {
     // Bun 1.4 leaves streams open that are complete, and were not read to their end.
@@ -192,6 +200,7 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
   }
 
   bodyProgress(count: number): void {
+    this.#owner.heardOf()
     this.deadline = bodyDeadline(this.deadline, count, this.#owner.limits.bodyTimeout)
   }
 
@@ -203,6 +212,7 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
     const observer = this.#observer
     if (observer === undefined) return
     this.begun = true
+    this.#owner.heardOf()
     try {
       this.#informed++
       const isEnd = (flags & END_STREAM) !== 0

@@ -9,7 +9,7 @@ import type { UpstreamExchange, UpstreamObserver, UpstreamRequest } from '../cli
 import { type Swept, sweep } from '../sweep.ts'
 import { type ClientExchangeOwner, Http2ClientExchange } from './client-exchange.ts'
 import { malformed } from './client-head.ts'
-import { sessionErrorOf } from './client-stream-error.ts'
+import { lostError } from './client-stream-error.ts'
 
 /** Whom a session tells what becomes of it. */
 export interface ClientSessionOwner {
@@ -82,7 +82,6 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
   #ended = false
   #closed = false
   #pinging = false
-  #heard = 0
   #heardAt = 0
   #settings = 0
   #settingsSince = 0
@@ -118,7 +117,10 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
     session.on('frameError', ignore)
     session.on('remoteSettings', ({ maxConcurrentStreams }) => this.#onSettings(maxConcurrentStreams))
     session.on('goaway', (_code, last) => this.#onGoaway(last))
-    session.on('close', () => this.#onClose())
+    // With Bun 1.4 the connection may still be open then.
+    session.on('close', () => {
+      if (socket.destroyed) this.#onClose()
+    })
     // Bun 1.4 forgets to open a window again that was set so: downloads would stand still.
     if (!isBun) session.setLocalWindowSize(SESSION_WINDOW)
     socket.on('error', ignore)
@@ -157,6 +159,11 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
     return this.#ended || this.#socket.destroyed
   }
 
+  /** Whether anything at all has come on it; Bun 1.4 does not tell. */
+  get heard(): boolean {
+    return this.#socket.bytesRead > 0
+  }
+
   isBeyond(stream: number): boolean {
     return stream > this.#lastStream
   }
@@ -193,6 +200,11 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
 
   answered(): void {
     this.#answers++
+    this.heardOf()
+  }
+
+  heardOf(): void {
+    this.#heardAt = sweep.now
   }
 
   left(exchange: Http2ClientExchange): void {
@@ -224,23 +236,17 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
     }
   }
 
-  /** Requests are under way: if nothing at all comes, a PING tells whether the upstream is still there. */
+  /** Requests are under way: if nothing comes for them, a PING tells whether the upstream is still there. */
   #look(): void {
-    const heard = this.#socket.bytesRead
-    if (heard !== this.#heard) {
-      this.#lookAgain()
-      return
-    }
     this.deadline = sweep.now + LOOK
-    // One that is being closed sends no PING.
-    if (this.#session.closed || sweep.now - this.#heardAt < SILENCE) return
+    // A session that is being closed sends no PING.
+    if (sweep.now - this.#heardAt < SILENCE || this.#session.closed) return
     this.#pinging = this.#session.ping(this.#onPong)
     if (this.#pinging) this.deadline = sweep.now + PONG
   }
 
   #lookAgain(): void {
     this.#pinging = false
-    this.#heard = this.#socket.bytesRead
     this.#heardAt = sweep.now
     this.deadline = sweep.now + LOOK
   }
@@ -287,7 +293,8 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
   #onEnd(): void {
     this.#ended = true
     this.#drain()
-    for (const exchange of this.#exchanges) exchange.fail(this.#endedError())
+    const error = lostError(this)
+    for (const exchange of this.#exchanges) exchange.fail(error)
     this.#session.close()
   }
 
@@ -301,16 +308,9 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
     if (!this.#closed) this.#owner.changed()
   }
 
-  /** Its requests have heard of it by their streams. */
+  /** Its requests hear of it by their streams, with Bun 1.4 only later. */
   #onError(error: Error): void {
-    if (this.#exchanges.size === 0) return
-    const failure = sessionErrorOf(error, this) ?? this.#endedError()
-    for (const exchange of this.#exchanges) exchange.fail(failure)
-  }
-
-  #endedError(): SluiceError {
-    const where = this.#ready ? '' : ' before it had said that it speaks HTTP/2'
-    return new SluiceError('HTTP_UPSTREAM_CLOSED', `it ended the connection${where}`)
+    for (const exchange of this.#exchanges) exchange.sessionBroke(error)
   }
 
   /** Ends it at once, and tells everybody why. */

@@ -10,6 +10,8 @@ export interface Ending {
   readonly ready: boolean
   /** Whether the connection is gone. */
   readonly lost: boolean
+  /** Whether anything at all has come on it. */
+  readonly heard: boolean
   /** Whether the upstream has said with GOAWAY that it does not look at the stream. */
   isBeyond(stream: number): boolean
 }
@@ -77,7 +79,7 @@ export function incomplete(error: SluiceError): SluiceError {
 }
 
 /** What ended a session, if something did: by what the platform said. */
-export function sessionErrorOf(cause: unknown, session: Ending): SluiceError | undefined {
+function sessionErrorOf(cause: unknown, session: Ending): SluiceError | undefined {
   const code = cause === undefined ? '' : errorCode(cause)
   if (code === 'ERR_HTTP2_ERROR') {
     const said = cause instanceof Error ? cause.message : code
@@ -90,11 +92,15 @@ export function sessionErrorOf(cause: unknown, session: Ending): SluiceError | u
     const name = NAMES[number] ?? 'another error'
     return new SluiceError('HTTP_UPSTREAM_CLOSED', `it ended the session with GOAWAY (${name})`, { cause })
   }
-  if (!session.lost) return undefined
-  const where = session.ready ? '' : ' before it had said that it speaks HTTP/2'
-  return new SluiceError('HTTP_UPSTREAM_CLOSED', `it ended the connection${where}`, {
-    cause: code.startsWith('ERR_HTTP2') ? undefined : cause,
-  })
+  return session.lost ? lostError(session, code.startsWith('ERR_HTTP2') ? undefined : cause) : undefined
+}
+
+/** The connection has ended, in order or not. */
+export function lostError({ ready, heard }: Ending, cause?: unknown): SluiceError {
+  const options = cause === undefined ? undefined : { cause }
+  if (ready) return new SluiceError('HTTP_UPSTREAM_CLOSED', 'it ended the connection', options)
+  const what = 'it ended the connection before it had said that it speaks HTTP/2'
+  return new SluiceError(heard ? 'HTTP_UPSTREAM_PROTOCOL' : 'HTTP_UPSTREAM_CLOSED', what, options)
 }
 
 function ending(
