@@ -490,6 +490,13 @@ export const errorTable = {
     status: 500,
     meaning: 'A service answered with something that cannot be sent as HTTP: a bad status, field or length.',
   },
+  HTTP_FILE_FAILED: {
+    side: 'internal',
+    retry: 'never',
+    status: 500,
+    meaning:
+      'A file that was to be the answer is there and could not be read, or became shorter while it was sent. The cause says why; permissions are the usual reason.',
+  },
   HTTP2_PROTOCOL: {
     side: 'downstream',
     retry: 'never',

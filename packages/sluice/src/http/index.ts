@@ -1,10 +1,14 @@
 // HTTP: messages, the server, and ways to make answers.
 
+export type { NodeRequestListener } from './adapters/app-exchange.ts'
 export type { FetchHandler } from './adapters/fetch-handler.ts'
 export { fetchHandler } from './adapters/fetch-handler.ts'
-export type { NodeRequestListener } from './adapters/app-exchange.ts'
 export type { NodeHandlerOptions, NodeUpgradeListener } from './adapters/node-handler.ts'
 export { nodeHandler } from './adapters/node-handler.ts'
+export type { FileOptions } from './answers/file.ts'
+export { file } from './answers/file.ts'
+export type { RedirectStatus } from './answers/redirect.ts'
+export { redirect } from './answers/redirect.ts'
 export type { BodyContent, BodyReadOptions, BodySink, BodySource } from './body.ts'
 export { Body } from './body.ts'
 export { requestFields, responseFields } from './client/fields.ts'
