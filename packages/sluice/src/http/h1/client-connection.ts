@@ -182,17 +182,15 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
     }
     this.#advancing = false
     if (this.#lost) return
-    if (this.#at < this.#input.length) {
-      this.#paused = true
-    } else {
-      this.#input = NOTHING
-      this.#at = 0
-      if (this.#paused) {
-        this.#paused = false
-        this.#socket.resume()
-      }
-      if (this.#ended) this.#endOfInput()
-    }
+    const isUnread = this.#at < this.#input.length
+    const wasPaused = this.#paused
+    // Before more comes that is not wanted: what comes into the shared buffer then would have to be copied.
+    this.#paused = isUnread || this.#exchange?.stalled === true
+    if (isUnread) return
+    this.#input = NOTHING
+    this.#at = 0
+    if (wasPaused && !this.#paused) this.#socket.resume()
+    if (this.#ended) this.#endOfInput()
   }
 
   /** One step forward; whether there may be another. */

@@ -83,6 +83,11 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
     return this.#incoming?.wanted === true
   }
 
+  /** Whether a body is coming that nobody wants now. */
+  get stalled(): boolean {
+    return this.#incoming?.wanted === false
+  }
+
   /** Whether the connection can be used again after this exchange, which is complete. */
   get reusable(): boolean {
     return this.#keepAlive && !this.#last && !this.sending
