@@ -19,6 +19,14 @@ export interface Connection extends Stream {
   readonly aborted: AbortSignal
 }
 
+let lastId = 0
+
+/** The id of the next connection that is accepted, by whoever accepts it. */
+export function nextConnectionId(): string {
+  lastId += 1
+  return String(lastId)
+}
+
 /**
  * The one class behind `Connection`. It declares what layers add up front, hidden by the types until a layer has added
  * it, so that all connections keep one shape and property access stays monomorphic.

@@ -1,6 +1,8 @@
 // Sockets: addresses, listening, connecting, relaying.
 export type { Address, Endpoint } from './address.ts'
 export { IpAddress, NamedAddress, UnixAddress } from './address.ts'
+export type { AdoptOptions } from './adopt.ts'
+export { adopt } from './adopt.ts'
 export type { NetworkSet } from './cidr.ts'
 export { networks } from './cidr.ts'
 export type { Connected, ConnectLayer, ConnectOptions, Connector, ConnectRequest } from './connect.ts'

@@ -14,7 +14,7 @@ import { type Address, type Endpoint, UnixAddress } from './address.ts'
 import { Admission, admissionLimits } from './admission.ts'
 import { bind } from './bind.ts'
 import { closeInOrder } from './close-in-order.ts'
-import { AcceptedConnection, type Connection } from './connection.ts'
+import { AcceptedConnection, type Connection, nextConnectionId } from './connection.ts'
 import { descriptorsForConnections, sharedBudget } from './descriptors.ts'
 import { ipAddress, localAddress, peerAddress } from './ip.ts'
 import type { Listener, ListenerCounts, ListenOptions } from './listen-options.ts'
@@ -30,7 +30,6 @@ const LAST_GRACE = 1000
 const NOBODY = new UnixAddress('')
 
 const log = logger('net')
-let lastId = 0
 
 /**
  * Listens on an address and gives each connection to a service, whose promise covers the connection's life: when it
@@ -251,9 +250,8 @@ class SocketListener implements Listener {
     try {
       const peer = unix === undefined ? peerAddress(socket) : NOBODY
       const local = unix ?? localAddress(socket)
-      lastId += 1
       return new AcceptedConnection(
-        String(lastId),
+        nextConnectionId(),
         socket,
         peer,
         local,

@@ -166,21 +166,23 @@ export class UpgradeSocket extends StandInSocket implements AnswerWriter, Swept 
   }
 
   #switch(head: ResponseHead, rest: Buffer, done: Done): void {
-    const { upgrade, version } = this.#request
+    const { upgrade } = this.#request
     if (head.upgrade !== upgrade) {
       throw new SluiceError(
         'HTTP_RESPONSE_INVALID',
         `it changes to ${head.upgrade}, and ${upgrade} was asked for`,
       )
     }
-    const { headers } = head
-    // It answers the key, and over HTTP/2 there is none (RFC 8441, 5.1).
-    if (version === '2') headers.delete('sec-websocket-accept')
     this.#state = TUNNEL
     if (rest.length > 0) this.#send(done, rest)
     else done()
     const unused = Body.of(new Unused(() => this.#onUnused()))
-    this.#answered.resolve({ status: 101, headers, body: unused, tunnel: client => this.#connect(client) })
+    this.#answered.resolve({
+      status: 101,
+      headers: head.headers,
+      body: unused,
+      tunnel: client => this.#connect(client),
+    })
   }
 
   /** The answer was let go of: either the tunnel begins in the same turn, or never. */
