@@ -104,7 +104,10 @@ export class OriginConnection {
     for (const piece of pieces) {
       const bytes = typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece
       await new Promise<void>(done => this.socket.write(bytes, () => done()))
-      if (pieces.length > 1) await turn()
+      if (pieces.length === 1) continue
+      // One turn to arrive, and one to be read.
+      await turn()
+      await turn()
     }
   }
 
