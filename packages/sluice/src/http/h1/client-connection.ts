@@ -233,23 +233,17 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
       return
     }
     this.idleHint = head.idleHint
+    exchange.answer(head)
     const length = head.bodyLength
-    const incoming = exchange.answer(head, this.#bodyLimits)
-    if (incoming === undefined) {
-      this.#complete(exchange)
-      exchange.respond(head, Body.empty)
-      return
-    }
-    const rest = this.#input.length - this.#at
-    if (length > 0 && length <= rest) {
+    if (length >= 0 && length <= this.#input.length - this.#at) {
       // All of it is here: as one piece it costs its readers the least.
-      const body = this.#bodyHere(length)
+      const body = length === 0 ? Body.empty : this.#bodyHere(length)
       this.#at += length
-      exchange.arrived()
       this.#complete(exchange)
       exchange.respond(head, body)
       return
     }
+    const incoming = exchange.expectBody(length, this.#bodyLimits)
     this.#watch()
     exchange.respond(head, Body.of(incoming, length < 0 ? undefined : length))
   }

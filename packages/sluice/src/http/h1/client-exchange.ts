@@ -156,17 +156,17 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
     this.#observer.responded({ status: 101, headers: head.headers, body: Body.empty, stream: stream() })
   }
 
-  /**
-   * The head of the final response has come.
-   *
-   * @returns whether a body is still to come
-   */
-  answer(head: ResponseHead, limits: BodyLimits): IncomingBody | undefined {
+  /** The head of the final response has come. */
+  answer(head: ResponseHead): void {
     this.#answered = true
     this.#keepAlive = head.keepAlive
-    if (head.bodyLength === 0) return undefined
-    this.#incoming = new IncomingBody(head.bodyLength, limits, this.#onWanted)
-    return this.#incoming
+  }
+
+  /** The body of the response is still to come. */
+  expectBody(length: number, limits: BodyLimits): IncomingBody {
+    const incoming = new IncomingBody(length, limits, () => this.#onWanted())
+    this.#incoming = incoming
+    return incoming
   }
 
   /** Tells of the final response, whose body is here, or still to come. */
@@ -181,11 +181,6 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
     const end = incoming.push(bytes, from, lent)
     if (incoming.done) this.#incoming = undefined
     return end
-  }
-
-  /** All of the response's body came with its head. */
-  arrived(): void {
-    this.#incoming = undefined
   }
 
   /** Whether the body of the response is still to come. */
@@ -255,7 +250,8 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
     outgoing?.cancel()
   }
 
-  readonly #onWanted = (): void => {
+  /** More of the response's body is wanted, or nothing of it any more. */
+  #onWanted(): void {
     if (this.#incoming?.reading === true) this.#owner.waitsAnew()
     else this.cancel()
   }

@@ -163,11 +163,12 @@ export class OutgoingBody implements BodySink {
 
 /** One write for the head and a body that is in memory. */
 export function writeWhole(socket: Socket, head: string, body: Body): void {
-  const { latin1, whole = '', length = 0 } = body
+  const { latin1 } = body
   if (latin1 !== undefined) {
     socket.write(head + latin1, 'latin1')
     return
   }
+  const { whole = '', length = 0 } = body
   const bytes = Buffer.allocUnsafe(head.length + length)
   bytes.write(head, 0, 'latin1')
   if (typeof whole === 'string') bytes.write(whole, head.length, 'utf8')

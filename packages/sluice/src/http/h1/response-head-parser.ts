@@ -174,6 +174,7 @@ function framing(version: '1.0' | '1.1', length: string | undefined, encoding: s
 /** RFC 9112, 9.3. */
 function keepsAlive(version: '1.0' | '1.1', connection: string): boolean {
   if (connection === '') return version === '1.1'
+  if (equalsIgnoringCase(connection, 0, connection.length, 'keep-alive')) return true
   return !hasOption(connection, 'close') && (version === '1.1' || hasOption(connection, 'keep-alive'))
 }
 

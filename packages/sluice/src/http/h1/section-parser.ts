@@ -61,6 +61,7 @@ export class SectionParser {
   offsets: readonly number[] = NO_OFFSETS
   /** The same while it is being found; it is used again, as a list that grows leaves a trail of garbage. */
   readonly #found: number[] = []
+  #count = 0
 
   /** @param readStartLine absent for trailers, which have none */
   constructor(limits: SectionLimits, kind: SectionKind, readStartLine?: ReadStartLine) {
@@ -85,7 +86,7 @@ export class SectionParser {
     this.#stored = 0
     this.text = ''
     this.offsets = NO_OFFSETS
-    this.#found.length = 0
+    this.#count = 0
   }
 
   /**
@@ -110,7 +111,7 @@ export class SectionParser {
   #finish(bytes: Buffer, base: number): number {
     const end = base + this.#at
     this.text = bytes.toString('latin1', base, end)
-    this.offsets = this.#found.slice()
+    this.offsets = this.#found.slice(0, this.#count)
     return end
   }
 
@@ -130,7 +131,8 @@ export class SectionParser {
   #scan(bytes: Buffer, base: number, length: number): boolean {
     const limits = this.#limits
     const end = Math.min(length, base + limits.bytes)
-    const offsets = this.#found
+    const found = this.#found
+    let count = this.#count
     let state = this.#state
     let at = base + this.#at
 
@@ -179,11 +181,11 @@ export class SectionParser {
             state = LAST_LF
             break
           }
-          if (offsets.length >= limits.fields * 4) {
+          if (count >= limits.fields * 4) {
             throw new SluiceError('HTTP_HEAD_TOO_LARGE', `there are more than ${limits.fields} fields`)
           }
           if (!isIn(byte, TOKEN)) throw malformedField(byte)
-          offsets.push(at - base)
+          found[count++] = at - base
           state = NAME
           break
         case NAME:
@@ -191,7 +193,7 @@ export class SectionParser {
           if (at === end) break
           byte = bytes[at] as number
           if (byte !== COLON) throw malformedField(byte)
-          offsets.push(at - base)
+          found[count++] = at - base
           at++
           state = BEFORE_VALUE
           break
@@ -209,7 +211,8 @@ export class SectionParser {
           const start = base + this.#valueStart
           let last = at
           while (last > start && isIn(bytes[last - 1] as number, SPACE)) last--
-          offsets.push(start - base, last - base)
+          found[count++] = start - base
+          found[count++] = last - base
           at++
           state = FIELD_LF
           break
@@ -222,12 +225,14 @@ export class SectionParser {
         default:
           if (byte !== LF) throw malformedField(CR)
           this.#at = at + 1 - base
+          this.#count = count
           this.#state = DONE
           return true
       }
     }
 
     this.#state = state
+    this.#count = count
     this.#at = at - base
     if (this.#at >= limits.bytes) {
       throw new SluiceError(
