@@ -1,4 +1,4 @@
-// The origin: nginx behind a PROXY header, answering 12 bytes or a file of 1 MB, and counting what it answered.
+// The origin: nginx, answering 12 bytes or a file of 1 or 10 MB, and counting what it answered.
 import { existsSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { join } from 'node:path'
@@ -25,7 +25,19 @@ events { worker_connections 15000; }
 `
 }
 
-export async function startOrigin(workspace: Workspace, core: number): Promise<Origin> {
+/** Where an nginx that speaks HTTP may write: the folders that Debian gives it are not everybody's. */
+export function httpPaths(folder: string, name: string): string {
+  return ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map(part => `${part}_temp_path ${folder}/${name}-${part};`)
+    .join(' ')
+}
+
+/** @param proxyProtocol whether each connection begins with a PROXY header */
+export async function startOrigin(
+  workspace: Workspace,
+  core: number,
+  proxyProtocol: boolean,
+): Promise<Origin> {
   const port = await freePort()
   const statusPort = await freePort()
   const config = join(workspace.folder, 'origin.conf')
@@ -34,21 +46,18 @@ export async function startOrigin(workspace: Workspace, core: number): Promise<O
     `${nginxPreamble(workspace.folder, false)}
 http {
   access_log off;
-  client_body_temp_path ${workspace.folder}/origin-body;
-  proxy_temp_path ${workspace.folder}/origin-proxy;
-  fastcgi_temp_path ${workspace.folder}/origin-fastcgi;
-  uwsgi_temp_path ${workspace.folder}/origin-uwsgi;
-  scgi_temp_path ${workspace.folder}/origin-scgi;
+  ${httpPaths(workspace.folder, 'origin')}
   keepalive_timeout 1h;
   keepalive_requests 100000000;
   sendfile on;
   tcp_nodelay on;
   open_file_cache max=10 inactive=1h;
   server {
-    listen 127.0.0.1:${port} proxy_protocol backlog=4096;
+    listen 127.0.0.1:${port} ${proxyProtocol ? 'proxy_protocol ' : ''}backlog=4096;
     root ${workspace.folder};
     location = / { return 200 ${JSON.stringify(SMALL_ANSWER)}; }
     location = /large { default_type application/octet-stream; }
+    location = /huge { default_type application/octet-stream; }
   }
   server {
     listen 127.0.0.1:${statusPort};

@@ -18,6 +18,8 @@ export interface Workspace {
 export const SMALL_ANSWER = 'hello world\n'
 /** The file of the bulk row: 1 MB, of which 1,000 are a GB. */
 export const LARGE_ANSWER_BYTES = 1_000_000
+/** The file of the slow downloads. */
+export const HUGE_ANSWER_BYTES = 10_000_000
 
 export function createWorkspace(): Workspace {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'))
@@ -33,6 +35,7 @@ export function createWorkspace(): Workspace {
   )
   writeFileSync(both, readFileSync(certificate, 'utf8') + readFileSync(key, 'utf8'))
   writeFileSync(join(folder, 'large'), Buffer.alloc(LARGE_ANSWER_BYTES, 'x'))
+  writeFileSync(join(folder, 'huge'), Buffer.alloc(HUGE_ANSWER_BYTES, 'x'))
   return { folder, certificate, key, both, remove: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
