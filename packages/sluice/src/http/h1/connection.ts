@@ -13,18 +13,6 @@ import { Closing, LINGER } from './closing.ts'
 import { type ExchangeLimits, type ExchangeOwner, Http1Exchange, writeRefusal } from './exchange.ts'
 import { type RequestHead, RequestHeadParser } from './request-head.ts'
 
-/** Between requests, or inside a head. */
-const HEAD = 0
-/** A request was asked: its body is still to come, or its answer is not complete. */
-const EXCHANGE = 1
-/** The answer is complete, but the client has not taken enough of it yet. */
-const TAKING = 2
-/** Nothing more will be read or written; the client gets time to read what was written. */
-const CLOSING = 3
-/** It was handed over after a 101, until it is closed. */
-const TUNNEL = 4
-const CLOSED = 5
-
 const NOTHING = Buffer.alloc(0)
 
 export class Http1Connection<C extends Connection> implements Swept, Drainable, ExchangeOwner {
