@@ -10,6 +10,7 @@ import type { HttpRequest } from '../request.ts'
 import type { HttpResponse, Tunnel } from '../response.ts'
 import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
 import { Closing, LINGER } from './closing.ts'
+import { CLOSED, CLOSING, EXCHANGE, HEAD, TAKING, TUNNEL } from './connection-state.ts'
 import { type ExchangeLimits, type ExchangeOwner, Http1Exchange, writeRefusal } from './exchange.ts'
 import { type RequestHead, RequestHeadParser } from './request-head.ts'
 
