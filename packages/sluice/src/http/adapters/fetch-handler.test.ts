@@ -79,6 +79,31 @@ describe('fetchHandler', () => {
     expect(events.sort()).toEqual(['abort', 'cancel'])
   })
 
+  it('aborts the signal of a copy, too, and of a request that is made from it', async () => {
+    const events: string[] = []
+    const { port } = await startHttp(
+      fetchHandler(request => {
+        const made = new Request('http://elsewhere/', request)
+        const copies = {
+          copy: request.clone(),
+          made,
+          given: new Request(request, { signal: request.signal }),
+        }
+        for (const [name, { signal }] of Object.entries(copies)) {
+          expect(signal.aborted).toBe(false)
+          signal.addEventListener('abort', () => events.push(name))
+        }
+        return new Promise(() => {})
+      }),
+    )
+    const client = await RawClient.connect(port)
+    await client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await new Promise(setImmediate)
+    client.socket.resetAndDestroy()
+    await until(() => events.length === 3)
+    expect(events.sort()).toEqual(['copy', 'given', 'made'])
+  })
+
   it('cancels a stream that is not sent, as for HEAD', async () => {
     let cancelled = false
     const { port } = await startHttp(

@@ -14,9 +14,13 @@ export type FetchHandler<C extends Connection = Connection> = (
 
 /**
  * A service from a web-standard handler. Bodies are streamed both ways, and `request.signal` is aborted when the client
- * goes. A request without a host (HTTP/1.0) gets `localhost`. A `Request` has a URL, in which `/a/../b` is `/b`; the
- * path as it was sent is in the second argument. A method or a host that the Fetch API does not take is answered with
- * `HTTP_METHOD_UNSUPPORTED` or `HTTP_HOST_INVALID`.
+ * goes; who hands the request itself to `fetch` or `new Request` passes the signal beside it. A request without a host
+ * (HTTP/1.0) gets `localhost`. A `Request` has a URL, in which `/a/../b` is `/b`; the path as it was sent is in the
+ * second argument. A method or a host that the Fetch API does not take is answered with `HTTP_METHOD_UNSUPPORTED` or
+ * `HTTP_HOST_INVALID`.
+ *
+ * What the Fetch API has no place for is not there: trailers, informational responses, and tunnels. A `Response` can't
+ * have status 101, so that WebSockets need another service beside this one (`nodeHandler` with ws, for example).
  *
  * @example
  * ```ts
@@ -49,22 +53,46 @@ function webRequest(request: HttpRequest): Request {
     throw new SluiceError('HTTP_METHOD_UNSUPPORTED', `${method} can't be expressed with the Fetch API`)
   }
   const fields = new Headers()
-  for (const [name, value] of headers) fields.append(name, value)
+  for (let at = 0, size = headers.size; at < size; at++)
+    fields.append(headers.nameAt(at), headers.valueAt(at))
   const withBody = body.length !== 0 && !BODILESS.has(method)
   const url = urlOf(request)
+  const init: RequestInit = { method, headers: fields }
+  if (withBody) Object.assign(init, { body: body.stream(), duplex: 'half' })
   try {
-    return new Request(url, {
-      method,
-      headers: fields,
-      signal: request.signal,
-      ...(withBody && { body: body.stream(), duplex: 'half' }),
-    })
+    return new ReceivedWebRequest(url, init, request)
   } catch (cause) {
     // The path was checked when the request was read; a host is more to a URL than to HTTP.
     if (URL.canParse(url)) throw cause
     throw new SluiceError('HTTP_HOST_INVALID', 'the request has a host that the Fetch API does not take', {
       cause,
     })
+  }
+}
+
+/**
+ * A request whose signal is made when it is asked for: few handlers do, and a signal that is given to `Request` has
+ * another one made that follows it, which costs more than all the rest of the request.
+ */
+class ReceivedWebRequest extends Request {
+  readonly #request: HttpRequest
+
+  constructor(input: string | Request, init: RequestInit | undefined, request: HttpRequest) {
+    super(input, init)
+    this.#request = request
+  }
+
+  // The types have it as a property, which an accessor can't override in their eyes.
+  static {
+    Object.defineProperty(ReceivedWebRequest.prototype, 'signal', {
+      get(this: ReceivedWebRequest) {
+        return this.#request.signal
+      },
+    })
+  }
+
+  override clone(): Request {
+    return new ReceivedWebRequest(super.clone(), undefined, this.#request)
   }
 }
 
@@ -83,6 +111,7 @@ function fromWebResponse(response: Response): HttpResponse {
   }
   const headers = new HeaderList()
   for (const [name, value] of response.headers) headers.append(name, value)
+  // Its body is always a stream: that a handler made it of a text which is all there, the Fetch API tells nobody.
   for (const name of CONNECTION_FIELDS) headers.delete(name)
   return { status: response.status, headers, body: Body.from(response.body) }
 }
