@@ -107,6 +107,19 @@ describe('examples/fetch-handler.ts', () => {
   })
 })
 
+describe('examples/express.ts', () => {
+  it('serves an application of Express over HTTP/1.1 and HTTP/2', async () => {
+    const port = await freePort()
+    const stop = await start('express', port)
+    const { text } = await get({ port, path: '/hello/you' })
+    expect(text).toBe('hello you at 127.0.0.1, you came by https and HTTP/1.1\n')
+    expect((await getHttp2(port, '/hello/you')).text).toBe(
+      'hello you at 127.0.0.1, you came by https and HTTP/2.0\n',
+    )
+    expect(await stop()).toBe(0)
+  })
+})
+
 it('covers every example', () => {
   const files = readdirSync(join(root, 'examples')).filter(file => file.endsWith('.ts'))
   expect([...tried].sort()).toEqual(files.map(file => file.replace('.ts', '')).sort())
@@ -166,12 +179,12 @@ function get(options: RequestOptions): Promise<Answer> {
   })
 }
 
-async function getHttp2(port: number): Promise<Answer> {
+async function getHttp2(port: number, path = '/'): Promise<Answer> {
   const session = connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false })
   // The stream fails with it, and says so below.
   session.on('error', () => {})
   try {
-    const stream = session.request({ ':path': '/' })
+    const stream = session.request({ ':path': path })
     let text = ''
     for await (const chunk of stream.setEncoding('utf8')) text += chunk
     return { text, localPort: session.socket.localPort }
