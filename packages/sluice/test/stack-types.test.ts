@@ -13,6 +13,7 @@ const source = (folder: string) => JSON.stringify(join(root, 'packages/sluice/sr
 
 const PRELUDE = `
 import { type Layer, type Service, stack } from ${source('core')}
+import * as http from ${source('http')}
 import { type Connection, type ConnectLayer, forward as forwardTo } from ${source('net')}
 import { sendProxyHeader } from ${source('proxy-protocol')}
 import { connectTls } from ${source('tls')}
@@ -24,6 +25,7 @@ declare function acceptProxyHeader(): Layer<Connection, Proxied>
 declare function requireClientCertificate(): Layer<Secure>
 declare function forward(): Service<Connection>
 declare function announce(): ConnectLayer<Secure>
+const requests = () => stack<http.HttpRequest<Secure>, http.HttpResponse>()
 `
 
 /** Each is a program after the prelude, and what the compiler must say about it; nothing if it must compile. */
@@ -67,6 +69,36 @@ const PROGRAMS: Readonly<Record<string, { code: string; says?: readonly string[]
   'a connect layer that reads what no layer provided': {
     code: `stack<Connection>().service(forwardTo('1', { connect: [announce(), connectTls()] }))`,
     says: ["Property 'tls' is missing in type 'Connection' but required in type 'Secure'"],
+  },
+  'a request whose id no layer has made': {
+    code: 'requests().layer(http.accessLog()).service(({ requestId }) => http.text(requestId))',
+    says: ["Property 'requestId' does not exist on type 'HttpRequest<Secure>'"],
+  },
+  'a request whose client no layer has looked for': {
+    code: 'requests().layer(http.requestId()).service(({ client }) => http.text(String(client.address)))',
+    says: ["Property 'client' does not exist on type 'HttpRequest<Secure> & WithRequestId'"],
+  },
+  'a client whose address is taken for known': {
+    code: `requests()
+      .layer(http.trustForwarded({ trust: [] }))
+      .service(({ client }) => http.text(client.address.toString()))`,
+    says: ["'client.address' is possibly 'undefined'"],
+  },
+  'a layer of requests on connections': {
+    code: 'stack<Connection>().layer(http.requestId())',
+    says: ["Argument of type 'Layer<HttpRequest<Connection>, WithRequestId, HttpResponse>'"],
+  },
+  'layers of requests, in any order, and what layers of the connection have proved': {
+    code: `export const service: Service<http.HttpRequest<Secure>, http.HttpResponse> = requests()
+      .layer(http.accessLog())
+      .layer(http.trustForwarded({ trust: ['loopback'] }))
+      .layer(http.timeout('10s'))
+      .layer(http.requestId())
+      .layer(http.bodyLimit('1mb'))
+      .service(({ client, requestId, connection }) =>
+        http.text([client.address, client.trusted, requestId.length, connection.tls.serverName].join()))
+    export const served: Service<Secure> = http.serveHttp(service)
+    export const files = requests().layer(http.requestId()).service(request => http.file(request, '/file'))`,
   },
   'connect layers, one or several': {
     code: `export const one: Service<Connection> = stack<Connection>().service(forwardTo('1', { connect: connectTls() }))

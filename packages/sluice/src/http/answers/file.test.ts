@@ -247,6 +247,18 @@ describe('file', () => {
     await until(() => openFiles().length === 0)
   })
 
+  it('closes the file in the middle of a read that nobody waits for any more', async () => {
+    const { body } = await file(fakeRequest(), large)
+    const source = body.pipe({
+      data: () => expect.unreachable(),
+      end: () => expect.unreachable(),
+      fail: () => expect.unreachable(),
+    })
+    source.cancel()
+    source.cancel()
+    await until(() => openFiles().length === 0)
+  })
+
   it('reads no further than the reader takes, and lends its memory to who borrows', async () => {
     const { body } = (await file(fakeRequest(), large)) as HttpResponse
     let taken = 0

@@ -89,8 +89,8 @@ class TimedExchange<O extends HttpResponse> implements Swept {
   /** The answer as it goes on: its body is watched until its end, unless it goes out at once. */
   pass(response: O): O {
     const body: unknown = response?.body
-    // A tunnel has its own time, and what is no answer is refused when it is to be sent.
-    if (!(body instanceof Body) || response.tunnel !== undefined) {
+    // What is no answer is refused when it is to be sent.
+    if (!(body instanceof Body)) {
       this.finish()
       return response
     }
