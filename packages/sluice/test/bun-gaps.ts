@@ -94,14 +94,30 @@ export const bunGaps: readonly BunGap[] = [
       'node:http of Bun 1.4 does not parse with llhttp; its own parser refuses methods that llhttp knows',
   },
   ...[
-    'end the connection with PROTOCOL_ERROR: 5.1 DATA on an idle stream',
-    'end the connection with PROTOCOL_ERROR: 5.1 WINDOW_UPDATE on an idle stream',
-    'end the connection with PROTOCOL_ERROR: 5.3.1 a stream that depends on itself',
-    'end the connection with FLOW_CONTROL_ERROR: 6.9.2 settings that make a window too large',
-    'end the connection when SETTINGS do not come first (3.4)',
+    'RFC 9113: frames > end the connection with PROTOCOL_ERROR: 5.1 DATA on an idle stream',
+    'RFC 9113: frames > end the connection with PROTOCOL_ERROR: 5.1 WINDOW_UPDATE on an idle stream',
+    'RFC 9113: frames > end the connection with PROTOCOL_ERROR: 5.3.1 a stream that depends on itself',
+    'RFC 9113: frames > end the connection with FLOW_CONTROL_ERROR: 6.9.2 settings that make a window too large',
+    'RFC 9113: frames > end the connection when SETTINGS do not come first (3.4)',
+    'what HTTP/2 leaves to the platform > ends the connection for an acknowledgement of SETTINGS that nobody waits for (6.5, 6.7)',
   ].map(test => ({
     file: 'src/http/h2/frames.test.ts',
-    test: `RFC 9113: frames > ${test}`,
+    test,
     reason: 'node:http2 of Bun 1.4 passes over it, or resets one stream; no request comes of it',
   })),
+  ...[
+    ...['DATA that is all padding', 'DATA of a byte', 'PRIORITY', 'PRIORITY on one stream'],
+    ...['frames of an unknown type', 'windows for the connection by 1', 'windows for a stream by 1'],
+    ...['windows for a stream that is done', 'RST_STREAM on a stream that is done'],
+  ].map(flood => ({
+    file: 'src/http/h2/floods.test.ts',
+    test: `an HTTP/2 session > ends after a flood of ${flood}`,
+    reason:
+      'node:http2 of Bun 1.4 does not tell how many bytes a session has read, nor of these frames, and does not count them',
+  })),
+  {
+    file: 'src/http/h2/floods.test.ts',
+    test: 'an HTTP/2 session > asks no service for what the client has taken back already',
+    reason: 'node:http2 of Bun 1.4 tells of a stream before it has read the frames that came with it',
+  },
 ]

@@ -509,16 +509,17 @@ describe('what HTTP/2 leaves to the platform', () => {
   it('takes a :scheme for what it says, and the connection for what it is (8.3.1)', async () =>
     serves([get({ ':scheme': 'https' })], 'GET /'))
 
-  it('ends the connection for an acknowledgement that nobody waits for (6.5, 6.7)', async () => {
-    for (const unasked of [
-      frame(PING, ACK, 0, '12345678'),
-      Buffer.concat([1, 2, 3].map(() => frame(SETTINGS, ACK, 0))),
-    ]) {
+  it.each([
+    ['PING', frame(PING, ACK, 0, '12345678')],
+    ['SETTINGS', Buffer.concat([1, 2, 3].map(() => frame(SETTINGS, ACK, 0)))],
+  ])(
+    'ends the connection for an acknowledgement of %s that nobody waits for (6.5, 6.7)',
+    async (_name, unasked) => {
       const { client } = await send([unasked])
       await client.over()
       expect(client.goaway).toBeDefined()
-    }
-  })
+    },
+  )
 
   it('takes back no field that the table has, when a request is refused (4.3)', async () => {
     // The refused request adds a field to the table, and the next one uses it.
