@@ -4,6 +4,7 @@ import { logger, SluiceError } from '../../core/index.ts'
 import type { BodySink, BodySource } from '../body.ts'
 import type { HeaderList } from '../headers.ts'
 import { malformed } from './client-head.ts'
+import { read } from './client-stream.ts'
 
 /** The exchange that a body is part of. */
 export interface ResponseBodyOwner {
@@ -42,8 +43,6 @@ export class Http2ResponseBody implements BodySource {
     this.#stream = stream
     this.#left = length
     this.#owner = owner
-    // From the beginning: it comes without a reader, too, if there are no bytes.
-    stream.on('end', () => this.#onEnd())
   }
 
   start(sink: BodySink): void {
@@ -54,7 +53,7 @@ export class Http2ResponseBody implements BodySource {
       queueMicrotask(() => this.#deliver())
       return
     }
-    this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk))
+    read(this.#stream)
     this.#owner.bodyWanted(true)
   }
 
@@ -113,13 +112,15 @@ export class Http2ResponseBody implements BodySource {
     return true
   }
 
-  #onData(chunk: Buffer): void {
+  /** Bytes have come. */
+  data(chunk: Buffer): void {
     if (this.#over || this.#failure !== undefined) return
     this.#owner.bodyProgress(chunk.length)
     this.#hand(chunk)
   }
 
-  #onEnd(): void {
+  /** All bytes have been read, also if nobody reads; and not all may have come. */
+  end(): void {
     if (this.#over || this.#ended || this.#failure !== undefined) return
     if (!this.#owner.complete) {
       this.#owner.bodyBroken()

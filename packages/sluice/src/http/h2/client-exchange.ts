@@ -1,6 +1,6 @@
 // One request to an upstream and its response on a stream of an HTTP/2 session (RFC 9113, section 8.1).
-import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2'
-import { isSluiceError, logger, SluiceError } from '../../core/index.ts'
+import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
+import { logger, SluiceError } from '../../core/index.ts'
 import { Body } from '../body.ts'
 import { CONTINUE_TIMEOUT, type UpstreamLimits } from '../client/limits.ts'
 import type {
@@ -20,12 +20,9 @@ import {
   readResponseTrailers,
 } from './client-head.ts'
 import { Http2RequestBody, type RequestBodyOwner } from './client-request-body.ts'
-import { onEndStream, openStream, resetStream, wasReset } from './client-stream.ts'
-import { type Ending, incomplete, streamError } from './client-stream-error.ts'
+import { openStream, own, read, resetStream, type StreamOwner, wasReset } from './client-stream.ts'
+import { type Ending, failure, incomplete, streamError } from './client-stream-error.ts'
 import { switched } from './client-tunnel.ts'
-
-/** END_STREAM on a HEADERS frame: nothing follows. */
-const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM
 
 /** The session that an exchange takes place on. */
 export interface ClientExchangeOwner extends Ending {
@@ -38,7 +35,9 @@ export interface ClientExchangeOwner extends Ending {
   left(exchange: Http2ClientExchange): void
 }
 
-export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBodyOwner, ResponseBodyOwner {
+export class Http2ClientExchange
+  implements UpstreamExchange, Swept, StreamOwner, RequestBodyOwner, ResponseBodyOwner
+{
   readonly #owner: ClientExchangeOwner
   readonly #request: UpstreamRequest
   /** Who waits for the head of the response. */
@@ -92,25 +91,12 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
       this.refuse(new SluiceError(code, 'the request could not be written', { cause }))
       return
     }
-    this.#listen(stream)
+    this.#stream = stream
+    own(stream, this)
     sweep.add(this)
     this.#outgoing = outgoing
     outgoing?.begin(stream, expectsContinue)
     this.#watch()
-  }
-
-  #listen(stream: ClientHttp2Stream): void {
-    this.#stream = stream
-    stream.on('headers', (_fields, flags, raw) => this.#onInformation(flags, raw))
-    stream.on('response', (_fields, flags, raw) => this.#onResponse(flags, raw))
-    stream.on('trailers', (_fields, _flags, raw) => this.#onTrailers(raw))
-    stream.on('error', error => {
-      this.#cause = error
-    })
-    stream.on('close', () => this.#onClose())
-    onEndStream(stream, () => {
-      this.#ended = true
-    })
   }
 
   /** The body was asked for, or the upstream kept silent about it. */
@@ -154,36 +140,32 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
     this.#observer = undefined
     this.#incoming?.drop()
     this.#end()
-    if (this.#stream === undefined) this.#onClose()
+    if (this.#stream === undefined) this.onClose()
   }
 
   /** Fails it before anything was sent; not at once, as whoever sends it must have it in hand first. */
   refuse(error: SluiceError): void {
     queueMicrotask(() => {
       this.#fail(error)
-      this.#onClose()
+      this.onClose()
     })
   }
 
-  /** The session has ended: what was to come does not. */
-  fail(error: SluiceError): void {
+  /** The session has ended, for a reason of ours or by what the platform says: what was to come does not. */
+  fail(error: SluiceError | undefined, cause?: unknown): void {
     if (this.complete) return
+    this.#cause ??= cause
     // Whoever has a tunnel sees it break.
     if (this.#over) this.#reset()
+    else if (error === undefined) this.#fail(this.#reason())
     else this.#fail(this.#observer === undefined ? incomplete(error) : error)
-  }
-
-  /** The session has failed, by what the platform says. */
-  sessionBroke(cause: unknown): void {
-    this.#cause ??= cause
-    if (!this.complete) this.#fail(this.#reason())
   }
 
   /** The session is closed. */
   sessionClosed(): void {
     // Bun 1.4 leaves streams open that are complete, and were not read to their end.
     if (this.#stream?.destroyed === false && this.complete) return
-    this.#onClose()
+    this.onClose()
   }
 
   bodySent(): void {
@@ -208,15 +190,14 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
     this.#fail(error ?? this.#reason())
   }
 
-  #onInformation(flags: number, raw: readonly string[]): void {
+  onInformation(ended: boolean, raw: readonly string[]): void {
     const observer = this.#observer
     if (observer === undefined) return
     this.begun = true
     this.#owner.heardOf()
     try {
       this.#informed++
-      const isEnd = (flags & END_STREAM) !== 0
-      const { status, headers } = readInformation(raw, this.#owner.limits, isEnd, this.#informed)
+      const { status, headers } = readInformation(raw, this.#owner.limits, ended, this.#informed)
       if (status !== 100) observer.informed(status, headers)
       else if (this.#outgoing?.held === true) this.#sendHeld()
     } catch (error) {
@@ -224,7 +205,7 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
     }
   }
 
-  #onResponse(flags: number, raw: readonly string[]): void {
+  onResponse(ended: boolean, raw: readonly string[]): void {
     const stream = this.#stream
     if (this.#over || stream === undefined) return
     this.begun = true
@@ -232,8 +213,7 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
     let response: UpstreamResponse
     try {
       if (observer === undefined) throw malformed('it sent a second response')
-      const head = readResponseHead(raw, this.#owner.limits)
-      response = this.#read(head, (flags & END_STREAM) !== 0, stream)
+      response = this.#read(readResponseHead(raw, this.#owner.limits), ended, stream)
     } catch (error) {
       this.#fail(failure(error, 'reading a response failed'))
       return
@@ -266,8 +246,7 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
     if (status < 300) this.#outgoing?.release()
     else if (this.#outgoing?.held === true) this.#outgoing.cancel()
     if (length === 0) {
-      // Nothing but an end can follow.
-      if (!ended) stream.on('data', () => this.#reset()).resume()
+      if (!ended) read(stream)
       this.bodyRead()
       return { status, headers, body: Body.empty }
     }
@@ -275,7 +254,33 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
     return { status, headers, body: Body.of(this.#incoming, length) }
   }
 
-  #onTrailers(raw: readonly string[]): void {
+  onEndStream(): void {
+    this.#ended = true
+  }
+
+  onData(chunk: Buffer): void {
+    // Where there can be no body, nothing but an end can follow.
+    if (this.#incoming === undefined) this.#reset()
+    else this.#incoming.data(chunk)
+  }
+
+  onEnd(): void {
+    this.#incoming?.end()
+  }
+
+  onDrain(): void {
+    this.#outgoing?.drained()
+  }
+
+  onTrailersWanted(): void {
+    this.#outgoing?.sendTrailers()
+  }
+
+  onError(error: Error): void {
+    this.#cause = error
+  }
+
+  onTrailers(raw: readonly string[]): void {
     const incoming = this.#incoming
     if (this.#over || incoming === undefined) return
     try {
@@ -296,7 +301,7 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
     if (stream.closed || (this.#outgoing?.sending !== true && !stream.writableEnded)) this.#reset()
   }
 
-  #onClose(): void {
+  onClose(): void {
     if (this.#closed) return
     this.#closed = true
     sweep.delete(this)
@@ -340,8 +345,4 @@ export class Http2ClientExchange implements UpstreamExchange, Swept, RequestBody
     this.#outgoing?.cancel()
     if (this.#stream !== undefined) resetStream(this.#stream)
   }
-}
-
-function failure(error: unknown, what: string): SluiceError {
-  return isSluiceError(error) ? error : new SluiceError('INTERNAL', what, { cause: error })
 }

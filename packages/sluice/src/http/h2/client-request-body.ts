@@ -7,6 +7,7 @@ import type { UpstreamRequest } from '../client/upstream.ts'
 import type { HeaderList } from '../headers.ts'
 import { type Swept, sweep } from '../sweep.ts'
 import { trailerFields } from './client-fields.ts'
+import { write } from './client-stream.ts'
 
 /** The exchange that a body is part of. */
 export interface RequestBodyOwner {
@@ -73,8 +74,7 @@ export class Http2RequestBody implements BodySink, Swept {
       stream.end(whole)
       return
     }
-    stream.on('drain', () => this.#onDrain())
-    if (this.mayHaveTrailers) stream.on('wantTrailers', () => this.#sendTrailers())
+    write(stream, this.mayHaveTrailers)
     try {
       // One that is in memory can be sent again.
       this.#source = (whole === undefined ? this.#body : Body.from(whole)).pipe(this)
@@ -146,7 +146,8 @@ export class Http2RequestBody implements BodySink, Swept {
     if (this.#waiting) sweep.delete(this)
   }
 
-  #onDrain(): void {
+  /** The upstream has taken what was written. */
+  drained(): void {
     if (!this.#waiting || this.#over) return
     this.#waiting = false
     sweep.delete(this)
@@ -158,7 +159,7 @@ export class Http2RequestBody implements BodySink, Swept {
   }
 
   /** Everything has been written, and only the end is missing: an empty section is sent as an end without one. */
-  #sendTrailers(): void {
+  sendTrailers(): void {
     try {
       this.#stream?.sendTrailers(trailerFields(this.#trailers))
     } catch (cause) {

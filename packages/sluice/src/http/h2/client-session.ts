@@ -310,7 +310,7 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
 
   /** Its requests hear of it by their streams, with Bun 1.4 only later. */
   #onError(error: Error): void {
-    for (const exchange of this.#exchanges) exchange.sessionBroke(error)
+    for (const exchange of this.#exchanges) exchange.fail(undefined, error)
   }
 
   /** Ends it at once, and tells everybody why. */

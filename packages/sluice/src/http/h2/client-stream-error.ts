@@ -1,7 +1,7 @@
 // What it means that a stream to an upstream was closed before its response was complete (RFC 9113, sections 5.4, 6.8
 // and 8.7): above all, whether the upstream can have begun with the request.
 import { type ClientHttp2Stream, constants } from 'node:http2'
-import { errorCode, SluiceError } from '../../core/index.ts'
+import { errorCode, isSluiceError, SluiceError } from '../../core/index.ts'
 import { malformed } from './client-head.ts'
 
 /** How far the session of a stream has come to its end. */
@@ -68,6 +68,11 @@ export function streamError(
   return answered
     ? ending('HTTP_UPSTREAM_INCOMPLETE', `it reset the stream inside its answer (${name})`, cause, true)
     : ending('HTTP_UPSTREAM_CLOSED', `it reset the stream without an answer (${name})`, cause, true)
+}
+
+/** What was thrown, as an error that a request can fail with. */
+export function failure(error: unknown, what: string): SluiceError {
+  return isSluiceError(error) ? error : new SluiceError('INTERNAL', what, { cause: error })
 }
 
 /** The error of an answer that had begun when its session ended so. */
