@@ -120,20 +120,73 @@ describe('examples/express.ts', () => {
   })
 })
 
+describe('examples/http-layers.ts', () => {
+  it('answers in every way that it has, and writes a line for each', async () => {
+    const port = await freePort()
+    let output = ''
+    const stop = await start('http-layers', port, {}, chunk => {
+      output += chunk
+    })
+    const url = `http://127.0.0.1:${port}`
+
+    const hello = await fetch(url, { headers: { 'x-forwarded-for': '192.0.2.7' } })
+    const id = hello.headers.get('x-request-id')
+    expect(await hello.text()).toBe(`hello 192.0.2.7, this is request ${id}\n`)
+    const source = readFileSync(join(root, 'examples/http-layers.ts'), 'utf8')
+    const part = await fetch(`${url}/old`, { headers: { range: 'bytes=3-9' } })
+    expect([part.redirected, part.status, await part.text()]).toEqual([true, 206, source.slice(3, 10)])
+    const whole = await fetch(`${url}/source`)
+    expect(await whole.text()).toBe(source)
+    const etag = whole.headers.get('etag') ?? ''
+    expect((await fetch(`${url}/source`, { headers: { 'if-none-match': etag } })).status).toBe(304)
+    const upper = await fetch(`${url}/upper`, { method: 'POST', body: 'some text' })
+    expect(await upper.text()).toBe('SOME TEXT')
+    const large = await fetch(`${url}/upper`, { method: 'POST', body: 'x'.repeat(65 * 1024) })
+    expect([large.status, await large.text()]).toEqual([
+      413,
+      expect.stringMatching(/^413 Content Too Large: HTTP_BODY_TOO_LARGE\nrequest [\w-]{16}\n$/),
+    ])
+
+    expect(await stop()).toBe(0)
+    const lines = output.split('\n').filter(Boolean)
+    const parsed = lines.map(line => JSON.parse(line))
+    expect(parsed.map(({ target, status }) => `${target} ${status}`)).toEqual([
+      '/ 200',
+      '/old 301',
+      '/source 206',
+      '/source 200',
+      '/source 304',
+      '/upper 200',
+      '/upper 413',
+    ])
+    expect(parsed[0]).toMatchObject({ client: '192.0.2.7', requestId: id })
+  })
+})
+
 it('covers every example', () => {
   const files = readdirSync(join(root, 'examples')).filter(file => file.endsWith('.ts'))
   expect([...tried].sort()).toEqual(files.map(file => file.replace('.ts', '')).sort())
 })
 
-/** Starts an example and waits until it accepts. Gives a function that stops it, and tells its exit code. */
-async function start(name: string, port: number, env: Readonly<Record<string, string>> = {}) {
+/**
+ * Starts an example and waits until it accepts. Gives a function that stops it, and tells its exit code.
+ *
+ * @param onOutput what it writes to standard output
+ */
+async function start(
+  name: string,
+  port: number,
+  env: Readonly<Record<string, string>> = {},
+  onOutput?: (text: string) => void,
+) {
   tried.add(name)
   const file = join(root, 'examples', `${name}.ts`)
   if (!existsSync(file)) throw new Error(`there is no ${file}`)
   const child = spawn(process.execPath, ['--conditions=@sluice/source', file], {
     env: { ...process.env, SLUICE_LOG: 'error', EDGE: `127.0.0.1:${port}`, ...env },
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', onOutput === undefined ? 'inherit' : 'pipe', 'inherit'],
   })
+  child.stdout?.setEncoding('utf8').on('data', onOutput ?? (() => {}))
   running.add(child)
   for (const each of [port, ...(env.GREETER ? [Number(env.GREETER.split(':')[1])] : [])]) {
     while (!(await accepts(each))) {
@@ -143,7 +196,8 @@ async function start(name: string, port: number, env: Readonly<Record<string, st
   }
   return async () => {
     child.kill('SIGTERM')
-    const [code] = await once(child, 'exit')
+    // Not 'exit', after which there may be output still to come.
+    const [code] = await once(child, 'close')
     return code
   }
 }
