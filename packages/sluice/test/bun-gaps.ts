@@ -120,4 +120,18 @@ export const bunGaps: readonly BunGap[] = [
     test: 'an HTTP/2 session > asks no service for what the client has taken back already',
     reason: 'node:http2 of Bun 1.4 tells of a stream before it has read the frames that came with it',
   },
+  {
+    file: 'src/http/h2/traffic.test.ts',
+    test: 'what is no flood > is a session’s whole window of uploads that wait for a service that does not read',
+    reason: 'sessions of Bun 1.4 have a window of 64 KB, as it forgets to open a larger one again',
+  },
+  ...[
+    'goes on for a client that is slow, but not as slow as that',
+    'is cut in the end when the client takes others, but not this one',
+  ].map(test => ({
+    file: 'src/http/h2/traffic.test.ts',
+    test: `an answer over HTTP/2 that waits for its client > ${test}`,
+    reason:
+      'node:http2 of Bun 1.4 does not tell how many bytes a session has written: it is cut after 30 s there',
+  })),
 ]

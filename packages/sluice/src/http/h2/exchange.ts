@@ -116,7 +116,7 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept
     // How much it took of one stream can't be seen: whether it took anything, and whether that was enough for this one.
     const { limits, traffic } = this.#owner
     const { now } = sweep
-    if (this.#latest === 0) this.#latest = now + slowestTime(this.#stream.bufferSize)
+    if (this.#latest === 0) this.#latest = now + slowestTime(this.#stream.writableLength)
     if (now < this.#latest && traffic.takes(now)) return
     const what = `the client took nothing of the answer for ${limits.writeTimeout} ms, or too little`
     this.#cut(new SluiceError('HTTP_WRITE_TIMEOUT', what))
@@ -214,6 +214,9 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept
       const trailers = length === undefined || announcesTrailers
       sendHead(stream, fields, trailers ? WITH_TRAILERS : WITH_BODY)
       this.#outgoing = new Http2OutgoingBody(stream, length, trailers, this, this.#owner.traffic)
+      // Node (22 to 26) resets a stream whose request nobody reads once all of the answer is handed over. On a connection
+      // that is busy, that overtakes the end of the answer and its trailers: to the client it would be incomplete.
+      if (this.#incoming === undefined) stream.resume()
       this.#outgoing.begin(body)
     }
   }

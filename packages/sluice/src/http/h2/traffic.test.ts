@@ -1,0 +1,208 @@
+// What moves on a session: what is no flood, and who takes too little of an answer.
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { startHttp, stopHttp } from '../../../test/support/http.ts'
+import {
+  block,
+  data,
+  END_STREAM,
+  FrameClient,
+  fields,
+  frame,
+  GET,
+  headers,
+  PING,
+  POST,
+  settings,
+  windowUpdate,
+} from '../../../test/support/http2-frames.ts'
+import { captureLogs } from '../../../test/support/logs.ts'
+import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { empty, respond, text } from '../index.ts'
+
+const logs = captureLogs()
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+})
+afterEach(async () => {
+  vi.useRealTimers()
+  await stopHttp()
+  await closeSockets()
+  logs.length = 0
+})
+
+/** Lets time pass in steps of the sweep, with what the client does in each. */
+async function pass(seconds: number, each: (second: number) => unknown): Promise<void> {
+  for (let second = 0; second < seconds; second++) {
+    await each(second)
+    vi.advanceTimersByTime(1000)
+  }
+}
+
+describe('what is no flood', () => {
+  it('is a client that keeps its session open with PINGs', async () => {
+    const { port } = await startHttp(() => new Promise(() => undefined))
+    const client = await FrameClient.connect(port)
+    client.send(headers(1, block(...GET)))
+    await pass(600, () =>
+      client.send(...Array.from({ length: 30 }, () => frame(PING, 0, 0, '12345678'))).seen(),
+    )
+    expect(client.raw.ended).toBe(false)
+    expect(logs).toEqual([])
+  })
+
+  it('is a client that measures with a PING for each answer, and opens two windows', async () => {
+    const { port } = await startHttp(() => text('hello'))
+    const client = await FrameClient.connect(port)
+    let stream = 1
+    for (let round = 0; round < 60; round++) {
+      for (let each = 0; each < 50; each++) {
+        client.send(headers(stream, block(...GET)), frame(PING, 0, 0, '12345678'), windowUpdate(0, 5))
+        stream += 2
+      }
+      await client.until(() => client.isDone(stream - 2))
+      client.frames.length = 0
+      vi.advanceTimersByTime(500)
+    }
+    expect(client.goaway).toBeUndefined()
+    expect(logs).toEqual([])
+  })
+
+  it('is an upload in small frames', async () => {
+    let length = 0
+    const { port } = await startHttp(async ({ body }) => {
+      for await (const chunk of body) length += chunk.length
+      return text('')
+    })
+    const client = await FrameClient.connect(port)
+    client.send(headers(1, block(...POST), 0))
+    const frames = Array.from({ length: 10_000 }, () => data(1, '12345'))
+    await pass(30, () => client.send(...frames).seen())
+    client.send(data(1, '', END_STREAM))
+    await client.until(() => client.isDone(1))
+    expect(client.answer(1).statuses).toEqual([200])
+    expect(length).toBe(30 * 50_000)
+    expect(logs).toEqual([])
+  })
+
+  it('is a session’s whole window of uploads that wait for a service that does not read', async () => {
+    const { port } = await startHttp(() => new Promise(() => undefined))
+    const client = await FrameClient.connect(port)
+    for (const stream of [1, 3, 5, 7]) {
+      client.send(headers(stream, block(...POST), 0))
+      for (let count = 0; count < 15; count++) client.send(data(stream, 'x'.repeat(16_384)))
+    }
+    await pass(10, () => client.seen())
+    expect(client.goaway).toBeUndefined()
+    expect(logs).toEqual([])
+  })
+
+  it('is a download, or a tunnel, with a window for every 1,000 bytes', async () => {
+    const { port } = await startHttp(({ upgrade }) => {
+      if (upgrade === undefined) return respond(Buffer.alloc(3_000_000))
+      return { ...empty(), status: 101, tunnel: ({ socket }) => socket.write(Buffer.alloc(3_000_000)) }
+    })
+    for (const request of [GET, [...fields(GET, { ':method': 'CONNECT' }), [':protocol', 'a'] as const]]) {
+      const client = await FrameClient.connect(port)
+      client.send(headers(1, block(...request), request === GET ? END_STREAM : 0))
+      let taken = 65_535
+      let length = 0
+      let seen = 0
+      while (length < 3_000_000) {
+        for (; seen < client.frames.length; seen++) {
+          const { type, payload } = client.frames[seen] as (typeof client.frames)[number]
+          if (type === 0) length += payload.length
+        }
+        while (taken < length + 65_535 && taken < 3_000_000) {
+          client.send(windowUpdate(0, 1000), windowUpdate(1, 1000))
+          taken += 1000
+        }
+        vi.advanceTimersByTime(500)
+        await turn()
+      }
+      expect(client.goaway).toBeUndefined()
+      client.raw.socket.destroy()
+    }
+    expect(logs).toEqual([])
+  })
+})
+
+describe('an answer over HTTP/2 that waits for its client', () => {
+  /** Asks for 200,000 bytes with windows of nothing, and waits until none move any more. */
+  async function ask(port: number): Promise<FrameClient> {
+    const client = await FrameClient.connect(port, settings([1, 0], [4, 0]))
+    client.send(windowUpdate(0, 2 ** 30), headers(1, block(...GET)))
+    await client.until(() => client.answer(1).statuses.length === 1)
+    await client.seen()
+    return client
+  }
+
+  const start = () => startHttp(() => respond(Buffer.alloc(200_000)))
+
+  async function isCut(client: FrameClient): Promise<void> {
+    await client.until(() => client.isDone(1))
+    expect(client.answer(1).reset).toBe('INTERNAL_ERROR')
+    expect(logs).toMatchObject([{ code: 'HTTP_WRITE_TIMEOUT' }])
+  }
+
+  it('is cut when the client takes nothing for 30 s', async () => {
+    const { port } = await start()
+    const client = await ask(port)
+    await pass(29, () => client.seen())
+    expect(client.answer(1).reset).toBeUndefined()
+    await pass(2, () => client.seen())
+    await isCut(client)
+  })
+
+  it('is cut when the client takes a byte a second', async () => {
+    const { port } = await start()
+    const client = await ask(port)
+    await pass(31, () => client.send(windowUpdate(1, 1)).seen())
+    await isCut(client)
+  })
+
+  it('goes on for a client that is slow, but not as slow as that', async () => {
+    const { port } = await start()
+    const client = await ask(port)
+    await pass(200, () => client.send(windowUpdate(1, 400)).seen())
+    expect(client.answer(1).reset).toBeUndefined()
+    client.send(windowUpdate(1, 200_000))
+    await client.until(() => client.isDone(1))
+    expect(client.answer(1)).toMatchObject({ ended: true, reset: undefined })
+    expect(client.answer(1).body).toHaveLength(200_000)
+    expect(logs).toEqual([])
+  })
+
+  it('is cut in the end when the client takes others, but not this one', async () => {
+    const { port } = await startHttp(({ path }) => respond(path === '/' ? Buffer.alloc(20_000) : unlimited()))
+    const client = await FrameClient.connect(port, settings([1, 0], [4, 0]))
+    const other = headers(3, block(...fields(GET, { ':path': '/other' })))
+    client.send(windowUpdate(0, 2 ** 30), headers(1, block(...GET)), other)
+    await client.until(() => client.answer(3).statuses.length === 1)
+    await pass(60, () => client.send(windowUpdate(3, 1000)).seen())
+    expect(client.answer(1).reset).toBeUndefined()
+    // 20,000 bytes may take 83 s at 240 bytes a second, beside the 30 s.
+    await pass(60, () => client.send(windowUpdate(3, 1000)).seen())
+    await isCut(client)
+    expect(client.answer(3).reset).toBeUndefined()
+  })
+
+  it('is cut, like all others of its session, without much memory for any of them', async () => {
+    const { port, listener } = await startHttp(() => respond(unlimited()))
+    const client = await FrameClient.connect(port, settings([1, 0], [4, 0]))
+    const before = process.memoryUsage().rss
+    for (let stream = 1; stream < 200; stream += 2) client.send(headers(stream, block(...GET)))
+    await client.until(() => client.answer(199).statuses.length === 1)
+    for (let turns = 0; turns < 50; turns++) await turn()
+    expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024)
+    await pass(31, () => client.send(windowUpdate(1, 1)).seen())
+    await client.until(() => client.isDone(199))
+    expect(logs).toHaveLength(100)
+    client.raw.socket.destroy()
+    await until(() => listener.counts.serving === 0)
+  })
+})
+
+async function* unlimited(): AsyncGenerator<Buffer> {
+  for (;;) yield Buffer.alloc(16_384)
+}
