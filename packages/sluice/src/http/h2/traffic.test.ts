@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { startHttp, stopHttp } from '../../../test/support/http.ts'
 import {
+  ACK,
   block,
   data,
   END_STREAM,
@@ -13,7 +14,9 @@ import {
   headers,
   PING,
   POST,
+  SETTINGS,
   settings,
+  WINDOW_UPDATE,
   windowUpdate,
 } from '../../../test/support/http2-frames.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
@@ -88,6 +91,9 @@ describe('what is no flood', () => {
   it('is a session’s whole window of uploads that wait for a service that does not read', async () => {
     const { port } = await startHttp(() => new Promise(() => undefined))
     const client = await FrameClient.connect(port)
+    // Its settings hold when the client says that it has them.
+    await client.until(() => client.frames.some(one => one.type === WINDOW_UPDATE))
+    client.send(frame(SETTINGS, ACK, 0))
     for (const stream of [1, 3, 5, 7]) {
       client.send(headers(stream, block(...POST), 0))
       for (let count = 0; count < 15; count++) client.send(data(stream, 'x'.repeat(16_384)))
