@@ -7,12 +7,14 @@ import { Random } from '../support/random.ts'
 import { checkRequests, checkResponse } from './codec-oracles.ts'
 import { corpus, type Kind, keepInput } from './corpus.ts'
 import { mutate } from './mutate.ts'
+import { FuzzedProxy } from './proxy-oracles.ts'
 
 const USAGE = `usage: npm run fuzz -- [--seconds 60] [--seed NUMBER] [--target NAME] [FILE …]
 
   --seconds  how long                                                           [default: 60]
   --seed     of the first round; the same seed gives the same inputs            [default: the time]
-  --target   requests, responses, or all of them in turn                        [default: all]
+  --target   requests or responses (the codec), proxied-requests or proxied-responses
+             (the whole proxy), or all of them in turn                          [default: all]
   FILE       an input of the corpus, to run it alone; its folder says the kind
 `
 
@@ -22,6 +24,7 @@ interface Target {
   check(bytes: Buffer, random: Random): Promise<number>
 }
 
+const proxy = await FuzzedProxy.start()
 const METHODS = ['GET', 'HEAD', 'POST'] as const
 
 const targets: Readonly<Record<string, Target>> = {
@@ -30,13 +33,18 @@ const targets: Readonly<Record<string, Target>> = {
     kind: 'responses',
     check: (bytes, random) => checkResponse(bytes, random, random.pick(METHODS)),
   },
+  'proxied-requests': { kind: 'requests', check: (bytes, random) => proxy.checkRequests(bytes, random) },
+  'proxied-responses': {
+    kind: 'responses',
+    check: (bytes, random) => proxy.checkResponse(bytes, random, random.pick(METHODS)),
+  },
 }
 
 /** Beyond this the run has found enough. */
 const MOST_FINDINGS = 10
 /** The heap may not grow by more than this, in bytes, from one look to the next; it settles in the first of them. */
 const ROUNDS_BETWEEN_LOOKS = 20_000
-const HEAP_GROWTH = 32 * 1024 * 1024
+const HEAP_GROWTH = 8 * 1024 * 1024
 
 const { values, positionals } = parseArgs({
   options: {
@@ -119,4 +127,5 @@ if (values.help || chosen.length === 0) {
 } else {
   held = await fuzz(chosen, Number(values.seconds), Number(values.seed ?? Date.now() % 1_000_000_000))
 }
+await proxy.close()
 process.exitCode = held ? 0 : 1
