@@ -1,20 +1,30 @@
 // The kept inputs of the fuzz targets, those with which something was found among them, as an ordinary test.
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Random } from '../support/random.ts'
 import { checkRequests, checkResponse } from './codec-oracles.ts'
 import { corpus } from './corpus.ts'
 import { mutate } from './mutate.ts'
+import { FuzzedProxy } from './proxy-oracles.ts'
+
+let proxy: FuzzedProxy
+beforeAll(async () => {
+  proxy = await FuzzedProxy.start()
+})
+afterAll(() => proxy.close())
 
 describe('requests of the corpus', () => {
   it.each(corpus('requests'))('$name', async ({ bytes }) => {
     await checkRequests(bytes, new Random(1))
+    await proxy.checkRequests(bytes, new Random(1))
   })
 })
 
 describe('responses of the corpus', () => {
   it.each(corpus('responses'))('$name', async ({ bytes }) => {
-    await checkResponse(bytes, new Random(1), 'GET')
-    await checkResponse(bytes, new Random(1), 'HEAD')
+    for (const method of ['GET', 'HEAD']) {
+      await checkResponse(bytes, new Random(1), method)
+      await proxy.checkResponse(bytes, new Random(1), method)
+    }
   })
 })
 

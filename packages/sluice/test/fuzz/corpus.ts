@@ -2,10 +2,8 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-export const KINDS = ['requests', 'responses'] as const
-
 /** What is fuzzed: bytes from clients, or bytes from upstreams. */
-export type Kind = (typeof KINDS)[number]
+export type Kind = 'requests' | 'responses'
 
 export interface Input {
   /** The file's name. */

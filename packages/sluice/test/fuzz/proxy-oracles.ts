@@ -180,7 +180,11 @@ export class FuzzedProxy {
   async #goesOn(): Promise<void> {
     const client = (await RawClient.connect(this.#port)).send(GET_GOOD)
     await within(client, () => isOver(client), 'the answer to a good request')
-    same(client.received.slice(client.received.indexOf('\r\n\r\n') + 4), 'good', 'a good request got another answer')
+    same(
+      client.received.slice(client.received.indexOf('\r\n\r\n') + 4),
+      'good',
+      'a good request got another answer',
+    )
     client.socket.destroy()
     same(
       this.#logged.filter(code => code === 'INTERNAL' || code.startsWith('{')),
