@@ -9,14 +9,13 @@ import type { HttpRequest } from '../request.ts'
 import type { HttpResponse } from '../response.ts'
 import { type Swept, sweep } from '../sweep.ts'
 import { type ExchangeOwner, Http2Exchange } from './exchange.ts'
-import { Traffic, WEIGHTS } from './traffic.ts'
+import { SESSION_WINDOW, Traffic, WEIGHTS } from './traffic.ts'
 
 /**
- * What a client may send ahead of what was read: for a stream, and for the session. 256 KB fill 40 Mbit/s at 50 ms, and
- * are the memory that a stream costs whose service does not read.
+ * What a client may send ahead of what was read, for a stream. 1 MB fill 160 Mbit/s at 50 ms, and are the memory that a
+ * stream costs whose service does not read.
  */
-const STREAM_WINDOW = 256 * 1024
-const SESSION_WINDOW = 1024 * 1024
+const STREAM_WINDOW = 1024 * 1024
 
 /** The largest value of a setting (RFC 9113, 6.5.1). */
 const LARGEST = 2 ** 32 - 1

@@ -4,10 +4,16 @@ import type { Socket } from 'node:net'
 import { bodyDeadline } from '../sweep.ts'
 
 /**
- * Bytes that may come beside messages at once: the session's window, as what was not read yet counts as well, and half a
- * megabyte. Frames that cost more than their bytes weigh more.
+ * What a client may send ahead of what was read, for all streams of a session: two that nobody reads stop the uploads of
+ * the others, and are all the memory that a session costs in this way.
  */
-const NOISE_LIMIT = 1536 * 1024
+export const SESSION_WINDOW: number = 2 * 1024 * 1024
+
+/**
+ * Bytes that may come beside messages at once: what was not read yet counts as well, and half a megabyte. Frames that cost
+ * more than their bytes weigh more.
+ */
+const NOISE_LIMIT = SESSION_WINDOW + 512 * 1024
 
 /** Bytes beside messages that may come each second for ever: PINGs that keep a session open, for one. */
 const STEADY = 1024
