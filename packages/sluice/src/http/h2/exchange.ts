@@ -214,8 +214,8 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept
       const trailers = length === undefined || announcesTrailers
       sendHead(stream, fields, trailers ? WITH_TRAILERS : WITH_BODY)
       this.#outgoing = new Http2OutgoingBody(stream, length, trailers, this, this.#owner.traffic)
-      // Node (22 to 26) resets a stream whose request nobody reads once all of the answer is handed over. On a connection
-      // that is busy, that overtakes the end of the answer and its trailers: to the client it would be incomplete.
+      // Node (22 to 26) resets a stream whose request nobody reads once all of its answer is handed over. Where the end of
+      // that has to wait for the window of the session, it would be lost: to the client, the answer would be incomplete.
       if (this.#incoming === undefined) stream.resume()
       this.#outgoing.begin(body)
     }
@@ -282,11 +282,20 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept
 
   /**
    * The client has ended its side of the connection. An answer can still be written, but such clients have mostly gone;
-   * nothing can come out of a tunnel any more.
+   * nothing can come out of a tunnel any more, and what is missing of a body can't come.
    */
   clientEnded(): void {
-    if (this.#tunnelled) this.#stream.destroy()
-    else if (this.#incoming === undefined || this.#incoming.over) this.#request?.abort()
+    if (this.#tunnelled) {
+      this.#stream.destroy()
+      return
+    }
+    const incoming = this.#incoming
+    if (incoming !== undefined && !incoming.over) {
+      // All of it may be here, and not be read yet.
+      if (this.#stream.state.remoteClose === 1) return
+      incoming.fail()
+    }
+    this.#request?.abort()
   }
 
   /** The stream is closed, or its session. */

@@ -2,9 +2,18 @@ import http2, { type ClientHttp2Session, type ClientHttp2Stream, type IncomingHt
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
+import {
+  block,
+  data,
+  FrameClient,
+  GET,
+  headers,
+  POST,
+  windowUpdate,
+} from '../../../test/support/http2-frames.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
 import { closeSockets, until } from '../../../test/support/sockets.ts'
-import { Body, HeaderList, json, respond, text } from '../index.ts'
+import { Body, type BodySink, type BodySource, HeaderList, json, respond, text } from '../index.ts'
 
 const logs = captureLogs()
 const sessions: ClientHttp2Session[] = []
@@ -515,6 +524,35 @@ describe('an HTTP/2 session', () => {
     await until(() => listener.counts.serving === 0)
   })
 
+  // Node resets a stream whose request nobody reads when its answer is handed over, though its end may still have to wait.
+  it('ends answers whose end has to wait for room in the window of the session, and resets none', async () => {
+    const sinks: BodySink[] = []
+    const { port } = await startHttp(() => {
+      const source: BodySource = {
+        start: sink => sinks.push(sink),
+        pause: () => undefined,
+        resume: () => undefined,
+        cancel: () => undefined,
+      }
+      return { status: 200, headers: new HeaderList(), body: Body.of(source, undefined) }
+    })
+    const client = await FrameClient.connect(port)
+    client.send(headers(1, block(...GET)), headers(3, block(...GET)))
+    await client.until(() => client.answer(3).statuses.length === 1)
+    sinks[0]?.end()
+    // The platform asks for trailers, and waits a turn until it sends them: then there is no room.
+    for (let ticks = 0; ticks < 5; ticks++) await new Promise<void>(next => process.nextTick(next))
+    sinks[1]?.data(Buffer.alloc(100_000))
+    await client.until(() => client.answer(3).body.length === 65_535)
+    for (let turns = 0; turns < 5; turns++) await turn()
+    await client.seen()
+    client.send(windowUpdate(0, 100_000), windowUpdate(3, 100_000))
+    sinks[1]?.end()
+    await client.until(() => client.isDone(1) && client.isDone(3))
+    expect(client.answer(1)).toEqual({ statuses: [200], body: '', ended: true, reset: undefined })
+    expect(client.answer(3)).toMatchObject({ ended: true, reset: undefined })
+  })
+
   it('ends when its client has ended, after what was asked for is answered', async () => {
     const gate = Promise.withResolvers<void>()
     const { port, listener } = await startHttp(async () => {
@@ -533,6 +571,22 @@ describe('an HTTP/2 session', () => {
     gate.resolve()
     expect((await asking.over()).received).toContain('late')
     await until(() => listener.counts.serving === 0)
+  })
+
+  // Not only after the five seconds that it has to take an answer.
+  it('tells the service at once that a client has ended inside its body', { timeout: 4000 }, async () => {
+    const gone = Promise.withResolvers<void>()
+    const failure = Promise.withResolvers<unknown>()
+    const { port } = await startHttp(request => {
+      request.whenGone(() => gone.resolve())
+      request.body.bytes().catch(failure.resolve)
+      return gone.promise.then(() => text('late'))
+    })
+    const client = await FrameClient.connect(port)
+    client.send(headers(1, block(...POST), 0), data(1, 'half'))
+    client.raw.socket.end()
+    await gone.promise
+    expect(await failure.promise).toMatchObject({ code: 'HTTP_BODY_INCOMPLETE' })
   })
 
   it('takes headers of an answer in any case and number', async () => {
