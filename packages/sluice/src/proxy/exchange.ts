@@ -133,8 +133,10 @@ export class ProxyExchange implements UpstreamObserver {
     }
     const { notes } = this.#request
     if (notes !== undefined) notes.error = error.code
-    const { name } = this.#upstream
-    const message = error.message.startsWith('it ') ? `${name}: ${error.message}` : error.message
+    const { name, authority } = this.#upstream
+    // What is wrong with a connection says itself whose it is.
+    const isNamed = error.side !== 'upstream' || error.message.includes(authority)
+    const message = isNamed ? error.message : `${name}: ${error.message}`
     this.#reject(new SluiceError(error.code, message, { cause: error.cause ?? undefined }))
   }
 

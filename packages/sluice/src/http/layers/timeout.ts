@@ -58,7 +58,8 @@ class TimedExchange<O extends HttpResponse> implements Swept {
     this.#limit = limit
     this.#request = request
     const { body } = request
-    if (body.length === 0) return
+    // What has come already does not keep anybody waiting, and can be sent again if it is left as it is.
+    if (body.inMemory) return
     this.#incoming = guardBody(body, { over: () => this.#settle() })
     const target: { body: Body } = request
     target.body = this.#incoming.body
