@@ -9,7 +9,9 @@ import { keep } from './sockets.ts'
 
 const require = createRequire(import.meta.url)
 
-export const { WebSocket, WebSocketServer } = require('../../../../node_modules/ws/index.js') as typeof ws
+const { WebSocket, WebSocketServer } = require('../../../../node_modules/ws/index.js') as typeof ws
+
+export { WebSocketServer }
 
 const queues = new WeakMap<ws.WebSocket, { come: Buffer[]; waiting: ((message: Buffer) => void)[] }>()
 

@@ -1,9 +1,10 @@
 // Express, its present version and the one before, as an application of `nodeHandler`.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import express5 from 'express'
+// @ts-expect-error There are no types of it beside those of version 5.
+import untyped from 'express4'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { ask, VERSIONS, type Version } from '../../../test/support/ask.ts'
 import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
@@ -11,8 +12,8 @@ import { captureLogs } from '../../../test/support/logs.ts'
 import { closeSockets, until } from '../../../test/support/sockets.ts'
 import { nodeHandler } from '../index.ts'
 
-// Types of version 4 there are none beside those of 5; what is used here is the same in both.
-const express4 = createRequire(import.meta.url)('express4') as typeof express5
+// What is used here is the same in both.
+const express4 = untyped as typeof express5
 
 const folder = mkdtempSync(join(tmpdir(), 'sluice-express-'))
 const FILE = Buffer.alloc(300_000, 'all of the file ')

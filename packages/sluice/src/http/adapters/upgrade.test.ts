@@ -197,6 +197,8 @@ describe('nodeHandler with upgrade', () => {
     let socket: Duplex | undefined
     const port = await start((_request, given) => {
       socket = given
+      // It reads once, and no more.
+      given.once('readable', () => given.read(1))
       given.write(`${SWITCH}\r\n`)
     })
     const client = await RawClient.connect(port)
@@ -216,6 +218,7 @@ describe('nodeHandler with upgrade', () => {
     socket?.on('data', data => {
       read += data.length
     })
+    socket?.resume()
     await until(() => read > 0 && client.socket.writableLength === 0)
   })
 
