@@ -128,6 +128,14 @@ export class AppExchange extends StandInSocket implements AnswerWriter, Response
     this.destroy()
   }
 
+  override _read(): void {}
+
+  /** The application has ended the socket itself, which ends the answer as it is. */
+  override _final(callback: (error?: Error | null) => void): void {
+    callback()
+    this.destroy()
+  }
+
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     if (!this.#finished) this.#breakOff(error)
     super._destroy(null, callback)

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import { type Duplex, Readable } from 'node:stream'
@@ -141,6 +141,9 @@ describe.each(VERSIONS)('nodeHandler over HTTP/%s', version => {
     const port = await start(async (request, response) => {
       response.writeEarlyHints({ link: '</a.css>; rel=preload', 'x-hint': '1' })
       response.writeProcessing()
+      // Node 26 and Bun have it.
+      const { writeInformation } = response as { writeInformation?: (status: number, fields: object) => void }
+      writeInformation?.call(response, 199, { 'x-more': '1' })
       if (request.url === '/continue') response.writeContinue()
       let length = 0
       for await (const chunk of request) length += chunk.length
@@ -150,7 +153,10 @@ describe.each(VERSIONS)('nodeHandler over HTTP/%s', version => {
       const asked = { method: 'POST', path, headers: { expect: '100-continue', 'content-length': '5' } }
       const { body, informed } = await ask(version, port, { ...asked, body: 'hello' })
       expect(body).toBe('5')
-      expect(informed.map(({ status }) => status)).toEqual([103, 102, 100])
+      const statuses = informed.map(({ status }) => status)
+      expect(statuses).toEqual(
+        'writeInformation' in ServerResponse.prototype ? [103, 102, 199, 100] : [103, 102, 100],
+      )
       expect(informed[0]?.headers).toMatchObject({ link: '</a.css>; rel=preload', 'x-hint': '1' })
     }
   })
@@ -194,7 +200,7 @@ describe.each(VERSIONS)('nodeHandler over HTTP/%s', version => {
     expect(logs.map(({ code, level }) => [code, level])).toEqual(Array(3).fill(['INTERNAL', 'error']))
   })
 
-  it.each(['/throw', '/destroy', '/socket', '/request'])(
+  it.each(['/throw', '/destroy', '/socket', '/end', '/request'])(
     'cuts an answer that breaks off, so that the client can tell: %s',
     async path => {
       const port = await start(async (request, response) => {
@@ -203,6 +209,7 @@ describe.each(VERSIONS)('nodeHandler over HTTP/%s', version => {
         if (path === '/throw') throw new Error('secret')
         if (path === '/destroy') response.destroy()
         if (path === '/socket') request.socket.destroy()
+        if (path === '/end') request.socket.end()
         if (path === '/request') pipeline(new Readable({ read: fails }), response).catch(() => undefined)
       })
       await expect(ask(version, port, { path })).rejects.toThrow()
