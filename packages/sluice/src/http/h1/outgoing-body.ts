@@ -21,7 +21,11 @@ export interface OutgoingOwner {
 }
 
 export class OutgoingBody implements BodySink {
-  readonly borrows = true
+  /**
+   * A TLS socket with nothing to write encrypts what it is given before `write` returns. Any other may still be writing
+   * from it later, and would have to copy what is lent.
+   */
+  readonly borrows: boolean
   readonly #socket: Socket
   readonly #framing: OutgoingFraming
   readonly #owner: OutgoingOwner
@@ -34,6 +38,7 @@ export class OutgoingBody implements BodySink {
 
   constructor(socket: Socket, framing: OutgoingFraming, length: number, owner: OutgoingOwner) {
     this.#socket = socket
+    this.borrows = socket instanceof TLSSocket
     this.#framing = framing
     this.#left = length
     this.#owner = owner
@@ -151,13 +156,9 @@ export class OutgoingBody implements BodySink {
     return written && !socket.writableNeedDrain
   }
 
-  /**
-   * Lent bytes as they may be written: a TLS socket with nothing to write encrypts what it is given before `write`
-   * returns; any other may still be writing from them when they are overwritten.
-   */
+  /** Lent bytes as they may be written: only while nothing waits before them are they encrypted at once. */
   #keep(chunk: Buffer): Buffer {
-    const encryptsAtOnce = this.#socket instanceof TLSSocket && this.#socket.writableLength === 0
-    return encryptsAtOnce ? chunk : Buffer.from(chunk)
+    return this.#socket.writableLength === 0 ? chunk : Buffer.from(chunk)
   }
 }
 
