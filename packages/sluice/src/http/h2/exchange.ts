@@ -11,7 +11,7 @@ import { checkResponse, discardBody, invalidResponse, isPromise, lengthOf } from
 import { type HttpRequest, ReceivedRequest, type RequestOwner } from '../request.ts'
 import type { HttpResponse, Tunnel } from '../response.ts'
 import { isBodiless, isInformational } from '../status.ts'
-import { type Swept, slowestTime, sweep } from '../sweep.ts'
+import { slowestTime, sweep } from '../sweep.ts'
 import { Http2IncomingBody } from './incoming-body.ts'
 import { Http2OutgoingBody, type OutgoingOwner } from './outgoing-body.ts'
 import { otherFields, outgoingHead, sendHead } from './outgoing-fields.ts'
@@ -41,7 +41,7 @@ export interface ExchangeOwner<C extends Connection> {
   exchangeClosed(exchange: Http2Exchange<C>): void
 }
 
-export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept, RequestOwner {
+export class Http2Exchange<C extends Connection> implements OutgoingOwner, RequestOwner {
   readonly #stream: ServerHttp2Stream
   readonly #owner: ExchangeOwner<C>
   #request: ReceivedRequest<C> | undefined
@@ -57,6 +57,7 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept
   #discarding = false
   /** When the client must have taken what waits for it, however slow it is; 0 while that was not asked. */
   #latest = 0
+  /** When the session calls `expire`, by the time of the sweep. */
   deadline: number = Number.POSITIVE_INFINITY
 
   constructor(stream: ServerHttp2Stream, owner: ExchangeOwner<C>) {
@@ -224,9 +225,7 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept
   #writeWhole(whole: string | Buffer, length: number): void {
     this.#sent = length
     this.#owner.traffic.sent(length)
-    // As many bytes as characters: ASCII, which is cheaper to write as Latin-1.
-    if (typeof whole === 'string' && whole.length === length) this.#stream.end(whole, 'latin1')
-    else this.#stream.end(whole)
+    this.#stream.end(whole)
     this.#finish()
   }
 
@@ -247,7 +246,6 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept
     if (this.#closed) return
     this.#latest = 0
     this.deadline = sweep.now + this.#owner.limits.writeTimeout
-    sweep.add(this)
   }
 
   /** The answer has been written; the client may still have to take it. */
@@ -302,7 +300,6 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Swept
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    sweep.delete(this)
     const complete = this.#over
     this.#over = true
     this.#endRecord(this.#closedBy(complete))

@@ -136,11 +136,12 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     if (this.#exchanges.size === 0) this.#idleAt = sweep.now + LINGER
   }
 
-  /** A step of the sweep: is it a flood; and was nothing asked for too long, or does the client not close what is over? */
+  /** A step of the sweep: is it a flood, does a client take no answer, ask nothing, or not close what is over? */
   expire(): void {
     const { now } = sweep
     this.traffic.step(now)
     this.#onNoise(0)
+    for (const exchange of this.#exchanges) if (exchange.deadline <= now) exchange.expire()
     if (now < this.#idleAt) return
     this.#idleAt = Number.POSITIVE_INFINITY
     if (this.#draining || this.#session?.closed === true) this.connection.socket.destroy()
