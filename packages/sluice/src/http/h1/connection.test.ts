@@ -256,6 +256,21 @@ describe('an HTTP/1.1 connection', () => {
     expect(chunked).toMatchObject({ ended: true, failed: undefined })
   })
 
+  it('gives the body to a service that begins to read it and answers in the same turn', async () => {
+    const read: string[] = []
+    const { port } = await startHttp(({ body }) => {
+      void body.text().then(content => read.push(content))
+      return text('hi')
+    })
+    const client = await RawClient.connect(port)
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe')
+    await client.until(() => client.received.endsWith('hi'))
+    client.send('lloGET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await client.until(() => client.statuses.length === 2)
+    await until(() => read.length === 2)
+    expect(read.sort()).toEqual(['', 'hello'])
+  })
+
   it('lets a service answer before it has read the body, and go on reading', async () => {
     let read = ''
     const { port } = await startHttp(async request => {

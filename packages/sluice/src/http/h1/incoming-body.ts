@@ -57,13 +57,10 @@ export class IncomingBody implements BodySource {
     if (this.#started) return
     this.#started = true
     const failure = this.#failure
+    if (failure === undefined && !this.#discarding) this.#sink = sink
     queueMicrotask(() => {
-      if (failure !== undefined) {
-        sink.fail(failure)
-      } else {
-        if (!this.#discarding) this.#sink = sink
-        this.#onWanted(true)
-      }
+      if (failure !== undefined) sink.fail(failure)
+      else if (this.#sink === sink || this.#discarding) this.#onWanted(true)
     })
   }
 
