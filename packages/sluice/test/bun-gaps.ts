@@ -134,4 +134,9 @@ export const bunGaps: readonly BunGap[] = [
     reason:
       'node:http2 of Bun 1.4 does not tell how many bytes a session has written: it is cut after 30 s there',
   })),
+  {
+    file: 'src/http/h2/floods.test.ts',
+    test: 'many uploads that nobody reads yet are no flood',
+    reason: 'Bun 1.4 can not open the window of a session: what the test sends at once would not fit in 64 KB',
+  },
 ]

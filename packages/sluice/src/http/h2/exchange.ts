@@ -66,6 +66,11 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
     stream.on('close', () => this.close())
   }
 
+  /** Bytes of the request that have come and that nobody has read. */
+  get unread(): number {
+    return this.#incoming === undefined ? 0 : this.#stream.readableLength
+  }
+
   /** Reads the request and asks the service. */
   begin(raw: readonly string[], flags: number, service: Service<HttpRequest<C>, HttpResponse>): void {
     try {

@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { startHttp, stopHttp } from '../../../test/support/http.ts'
 import {
+  ACK,
   block,
   CONTINUATION,
   data,
@@ -22,6 +23,7 @@ import {
   PRIORITY,
   RST_STREAM,
   rstStream,
+  SETTINGS,
   settings,
   uint32,
   windowUpdate,
@@ -245,6 +247,30 @@ describe('an HTTP/2 session', () => {
     const { statuses, reset } = client.answer(1)
     expect(reset === 'ENHANCE_YOUR_CALM' ? 431 : statuses[0]).toBe(status)
   })
+})
+
+it('many uploads that nobody reads yet are no flood', async () => {
+  const gate = Promise.withResolvers<void>()
+  const { port } = await startHttp(async ({ body }) => {
+    await gate.promise
+    let count = 0
+    for await (const chunk of body) count += chunk.length
+    return text(String(count))
+  })
+  const client = await FrameClient.connect(port)
+  const streams = Array.from({ length: 20 }, (_each, count) => 1 + 2 * count)
+  await client.until(() => client.frames.some(({ type, flags }) => type === SETTINGS && flags === 0))
+  client.send(frame(SETTINGS, ACK, 0), ...streams.map(stream => headers(stream, block(...POST), 0)))
+  for (let piece = 0; piece < 16; piece++) {
+    client.send(...streams.map(stream => data(stream, Buffer.alloc(16_000))))
+    await client.seen()
+  }
+  vi.advanceTimersByTime(1000)
+  await client.seen()
+  gate.resolve()
+  client.send(...streams.map(stream => data(stream, '', END_STREAM)))
+  await client.until(() => client.goaway !== undefined || streams.every(stream => client.isDone(stream)))
+  expect(streams.map(stream => client.answer(stream).body)).toEqual(streams.map(() => '256000'))
 })
 
 describe('the fields of an HTTP/2 request', () => {

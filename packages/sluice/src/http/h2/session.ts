@@ -151,6 +151,9 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
   #onNoise(weight: number): void {
     this.traffic.noise(weight)
     if (!this.traffic.flooded) return
+    let unread = 0
+    for (const exchange of this.#exchanges) unread += exchange.unread
+    if (!this.traffic.floodedBeside(unread)) return
     this.#end('most of what the client sends is no part of a message', constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 

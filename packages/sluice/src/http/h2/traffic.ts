@@ -9,10 +9,7 @@ import { bodyDeadline } from '../sweep.ts'
  */
 export const SESSION_WINDOW: number = 2 * 1024 * 1024
 
-/**
- * Bytes that may come beside messages at once: what was not read yet counts as well, and half a megabyte. Frames that cost
- * more than their bytes weigh more.
- */
+/** Bytes that may come beside messages at once. Frames that cost more than their bytes weigh more. */
 const NOISE_LIMIT = SESSION_WINDOW + 512 * 1024
 
 /** Bytes beside messages that may come each second for ever: PINGs that keep a session open, for one. */
@@ -71,9 +68,17 @@ export class Traffic {
     this.#noise += weight
   }
 
-  /** Whether too much of what came is no message. */
+  /** Whether too much of what came is no message, or nobody has read it yet. */
   get flooded(): boolean {
     return this.#noise > NOISE_LIMIT
+  }
+
+  /**
+   * Whether it is too much without the bytes of messages that wait to be read. They can be far more than the window of
+   * the session: Node opens that again for whatever comes.
+   */
+  floodedBeside(unread: number): boolean {
+    return this.#noise - unread > NOISE_LIMIT
   }
 
   /** Whether the client has taken something lately, on whichever stream, and not too slowly. */
