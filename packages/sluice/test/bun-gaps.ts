@@ -137,6 +137,7 @@ export const bunGaps: readonly BunGap[] = [
   {
     file: 'src/http/h2/floods.test.ts',
     test: 'many uploads that nobody reads yet are no flood',
-    reason: 'Bun 1.4 can not open the window of a session: what the test sends at once would not fit in 64 KB',
+    reason:
+      'Bun 1.4 can not open the window of a session: what the test sends at once would not fit in 64 KB',
   },
 ]
