@@ -36,9 +36,10 @@ export async function closeSockets(): Promise<void> {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 }
 
-/** Keeps a socket to be closed by `closeSockets`, and takes its errors. */
+/** Keeps a socket to be closed by `closeSockets`, while it is open, and takes its errors. */
 export function keep<T extends Socket>(socket: T): T {
   socket.on('error', () => {})
+  socket.once('close', () => open.delete(socket))
   open.add(socket)
   return socket
 }
