@@ -7,6 +7,7 @@ import { PIECE } from '../body-streams.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
 import type { HttpLimits } from '../limits.ts'
+import type { Member } from '../members.ts'
 import { checkResponse, discardBody, invalidResponse, isPromise, lengthOf } from '../outgoing.ts'
 import { type HttpRequest, ReceivedRequest, type RequestOwner } from '../request.ts'
 import type { HttpResponse, Tunnel } from '../response.ts'
@@ -41,7 +42,7 @@ export interface ExchangeOwner<C extends Connection> {
   exchangeClosed(exchange: Http2Exchange<C>): void
 }
 
-export class Http2Exchange<C extends Connection> implements OutgoingOwner, RequestOwner {
+export class Http2Exchange<C extends Connection> implements OutgoingOwner, RequestOwner, Member {
   readonly #stream: ServerHttp2Stream
   readonly #owner: ExchangeOwner<C>
   #request: ReceivedRequest<C> | undefined
@@ -57,8 +58,9 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
   #discarding = false
   /** When the client must have taken what waits for it, however slow it is; 0 while that was not asked. */
   #latest = 0
-  /** When the session calls `expire`, by the time of the sweep. */
-  deadline: number = Number.POSITIVE_INFINITY
+  /** When the client must have done what is waited for. */
+  #deadline = Number.POSITIVE_INFINITY
+  place = -1
 
   constructor(stream: ServerHttp2Stream, owner: ExchangeOwner<C>) {
     this.#stream = stream
@@ -113,15 +115,19 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
     stream.additionalHeaders({ ...otherFields(headers), ':status': status })
   }
 
+  /** A step of the sweep. */
+  step(now: number): void {
+    const incoming = this.#incoming
+    if (incoming !== undefined && incoming.deadline <= now) incoming.expire()
+    if (this.#deadline > now) return
+    if (this.#discarding) this.#refuseRest()
+    else this.#expire(now)
+  }
+
   /** The client has taken nothing of the answer for too long, or too little. */
-  expire(): void {
-    if (this.#discarding) {
-      this.#refuseRest()
-      return
-    }
+  #expire(now: number): void {
     // How much it took of one stream can't be seen: whether it took anything, and whether that was enough for this one.
     const { limits, traffic } = this.#owner
-    const { now } = sweep
     if (this.#latest === 0) this.#latest = now + slowestTime(this.#stream.writableLength)
     if (now < this.#latest && traffic.takes(now)) return
     const what = `the client took nothing of the answer for ${limits.writeTimeout} ms, or too little`
@@ -130,7 +136,7 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
 
   bodyWaits(waiting: boolean): void {
     if (waiting) this.#watch()
-    else this.deadline = Number.POSITIVE_INFINITY
+    else this.#deadline = Number.POSITIVE_INFINITY
   }
 
   bodyEnds(error?: unknown): void {
@@ -250,7 +256,7 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
   #watch(): void {
     if (this.#closed) return
     this.#latest = 0
-    this.deadline = sweep.now + this.#owner.limits.writeTimeout
+    this.#deadline = sweep.now + this.#owner.limits.writeTimeout
   }
 
   /** The answer has been written; the client may still have to take it. */
@@ -272,7 +278,7 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
     // The rest is not wanted (RFC 9113, 8.1). A client that is told so at once can lose the answer (curl 7.88), so it
     // gets the time to stop by itself.
     this.#discarding = true
-    this.deadline = sweep.now + LINGER
+    this.#deadline = sweep.now + LINGER
     incoming.discard(() => this.#refuseRest())
   }
 
@@ -330,7 +336,7 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
   #cut(error: unknown): void {
     logFailure(this.#owner.connection, error, 'an answer was cut')
     this.#over = true
-    this.deadline = Number.POSITIVE_INFINITY
+    this.#deadline = Number.POSITIVE_INFINITY
     this.#endRecord(errorCode(error))
     this.#outgoing?.cancel()
     // Not `close`, which Bun 1.4 takes for an end in order, whatever the code.

@@ -4,7 +4,7 @@ import { logger, SluiceError } from '../../core/index.ts'
 import type { BodySink, BodySource } from '../body.ts'
 import type { HeaderList } from '../headers.ts'
 import type { HttpLimits } from '../limits.ts'
-import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
+import { bodyDeadline, sweep } from '../sweep.ts'
 import { checkTrailers } from '../trailers.ts'
 import { readHttp2Trailers } from './request-head.ts'
 import type { Traffic } from './traffic.ts'
@@ -12,7 +12,7 @@ import type { Traffic } from './traffic.ts'
 /** Bytes of a body that nobody wants that are thrown away before its stream is closed. */
 const WASTE_LIMIT = 256 * 1024
 
-export class Http2IncomingBody implements BodySource, Swept {
+export class Http2IncomingBody implements BodySource {
   readonly #stream: ServerHttp2Stream
   readonly #limits: HttpLimits
   readonly #traffic: Traffic
@@ -30,6 +30,7 @@ export class Http2IncomingBody implements BodySource, Swept {
   answered = false
   /** Called when nobody reads it any more: its end has come, or it failed, or its reader has had enough. */
   whenLeft: (() => void) | undefined
+  /** When `expire` is to be called, by the time of the sweep. */
   deadline: number = Number.POSITIVE_INFINITY
 
   constructor(stream: ServerHttp2Stream, limits: HttpLimits, traffic: Traffic) {
@@ -86,7 +87,6 @@ export class Http2IncomingBody implements BodySource, Swept {
     stream.on('data', this.#onData)
     stream.on('end', () => this.#onEnd())
     this.deadline = sweep.now + this.#limits.bodyTimeout
-    sweep.add(this)
   }
 
   /** Tells a client that waits for it to send the body. */
@@ -122,7 +122,7 @@ export class Http2IncomingBody implements BodySource, Swept {
 
   #leave(): void {
     this.#sink = undefined
-    sweep.delete(this)
+    this.deadline = Number.POSITIVE_INFINITY
     this.whenLeft?.()
   }
 

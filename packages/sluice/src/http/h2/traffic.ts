@@ -3,14 +3,8 @@
 import type { Socket } from 'node:net'
 import { bodyDeadline } from '../sweep.ts'
 
-/**
- * What a client may send ahead of what was read, for all streams of a session: two that nobody reads stop the uploads of
- * the others, and are all the memory that a session costs in this way.
- */
-export const SESSION_WINDOW: number = 2 * 1024 * 1024
-
 /** Bytes that may come beside messages at once. Frames that cost more than their bytes weigh more. */
-const NOISE_LIMIT = SESSION_WINDOW + 512 * 1024
+const NOISE_LIMIT = 1536 * 1024
 
 /** Bytes beside messages that may come each second for ever: PINGs that keep a session open, for one. */
 const STEADY = 1024
