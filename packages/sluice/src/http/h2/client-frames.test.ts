@@ -23,6 +23,7 @@ import {
   ask,
   type FrameConnection,
   type Heard,
+  LIMITS,
   type OpenSession,
   openSession,
   Pushed,
@@ -31,7 +32,9 @@ import {
 } from '../../../test/support/http2-origin.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
 import { closeSockets, startServer, until } from '../../../test/support/sockets.ts'
+import { connectTcp, parseEndpoint } from '../../net/index.ts'
 import { Body } from '../index.ts'
+import { Http2UpstreamSession } from './client-session.ts'
 
 const logs = captureLogs()
 afterEach(async () => {
@@ -417,14 +420,26 @@ describe('a session that an upstream ends', () => {
     expect(open.session.active).toBe(0)
   })
 
-  it('is over when its connection had ended before', async () => {
-    const origin = await startFrameOrigin()
-    const open = await openSession(origin.port)
-    open.session.destroy()
-    await until(() => origin.connections[0]?.gone === true)
-    const { port } = await startFrameOrigin(Buffer.alloc(0))
-    const other = await openSession(port)
-    expect(other.closed).toBe(0)
+  it('before it began fails what is sent on it', async () => {
+    const { port } = await startFrameOrigin()
+    const connected = await connectTcp()({ to: parseEndpoint(`127.0.0.1:${port}`, 'connect') })
+    connected.reset()
+    let closed = 0
+    const owner = {
+      changed: () => undefined,
+      closed: () => {
+        closed++
+      },
+    }
+    const open: OpenSession = {
+      session: new Http2UpstreamSession(connected, LIMITS, owner),
+      changes: 0,
+      closed: 0,
+    }
+    expect(closed).toBe(0)
+    expect((await ask(open).over()).code).toMatch(/^HTTP_UPSTREAM_(?:CLOSED|REFUSED)$/)
+    await until(() => closed === 1)
+    expect([open.session.active, open.session.available]).toEqual([0, 0])
   })
 })
 

@@ -551,6 +551,25 @@ describe('a session of HTTP/2 with an upstream', () => {
     await until(() => closed === 1)
   })
 
+  it('takes answers however many uploads were cancelled before', async () => {
+    const { port } = await startHttp2Origin((stream, raw) => {
+      if (raw[7] === '/ok') answer(stream)
+      else stream.respond({ ':status': 200 })
+      stream.pause()
+    })
+    const open = await openSession(port)
+    const piece = Buffer.alloc(500_000)
+    for (let count = 0; count < 60; count++) {
+      const source = new Pushed()
+      const heard = ask(open, { method: 'POST', body: Body.of(source) }, false)
+      await until(() => heard.status === 200 && source.sink !== undefined)
+      source.send(piece)
+      heard.exchange?.cancel()
+      await until(() => open.session.active === 0)
+    }
+    expect((await ask(open, { target: '/ok' }).over()).body).toBe('ok')
+  })
+
   it('moves much in little memory, many at once', async () => {
     const { port } = await startHttp2Origin(stream => {
       stream.respond({ ':status': 200 })

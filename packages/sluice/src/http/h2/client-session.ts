@@ -30,12 +30,6 @@ const SESSION_WINDOW = 8 * 1024 * 1024
 /** Streams at once, if the upstream takes as many; and before it has said how many it takes (RFC 9113, 6.5.2). */
 const STREAMS = 100
 
-/**
- * Megabytes that the platform may keep for a session, beside heads: what waits to be sent counts, and 100 uploads that an
- * upstream does not take come to 20. Beyond it, answers would be refused.
- */
-const MEMORY = 64
-
 /** Several fields of one name go out as they came, where the platform knows how (Node 24 and later). */
 const UNTYPED = { strictSingleValueFields: false }
 
@@ -103,7 +97,9 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
       maxHeaderListPairs: Math.min(limits.fields + 1, LARGEST),
       maxSettings: 32,
       maxOutstandingPings: 10,
-      maxSessionMemory: MEMORY + Math.ceil((STREAMS * limits.head) / 1e6),
+      // No limit: bytes that were not sent when a stream is reset count for ever (Node 22 to 26), and past the limit every
+      // answer is refused. What a session keeps is limited by what each of its streams may.
+      maxSessionMemory: LARGEST,
       peerMaxConcurrentStreams: STREAMS,
       ...UNTYPED,
       settings: {
@@ -256,6 +252,7 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
   }
 
   #onSettings(maxConcurrentStreams: number | undefined): void {
+    if (this.#closed) return
     this.#peerStreams = maxConcurrentStreams ?? STREAMS
     if (sweep.now - this.#settingsSince >= 1000) {
       this.#settingsSince = sweep.now
