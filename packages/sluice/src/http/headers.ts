@@ -55,27 +55,6 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
     return list
   }
 
-  /**
-   * A list of fields that came from a peer otherwise than through the parser of HTTP/1.1, name, value, name, value …
-   * What is added to it later can be told from them.
-   *
-   * @throws {SluiceError} `HTTP_HEADER_INVALID`
-   */
-  static received(fields: readonly string[]): HeaderList {
-    let text = ''
-    const offsets: number[] = []
-    for (let at = 0; at + 1 < fields.length; at += 2) {
-      const name = fields[at] as string
-      checkName(name)
-      const value = checkedValue(name, fields[at + 1] as string)
-      const start = text.length
-      const valueStart = start + name.length + 2
-      text += `${name}: ${value}`
-      offsets.push(start, start + name.length, valueStart, valueStart + value.length)
-    }
-    return HeaderList.parsed(text, offsets)
-  }
-
   /** How many fields there are; one that was sent twice counts twice. */
   get size(): number {
     return this.#offsets.length / 4 + this.#list.length / 2

@@ -157,28 +157,27 @@ export function readHttp2Trailers(raw: readonly string[], limits: HttpLimits): H
   return fields.list()
 }
 
-/** Fields that become one text with the places of names and values in it, as those of HTTP/1.1 are. */
+/** Fields that become field lines of HTTP/1.1, with the places of names and values in them. */
 class Fields {
   readonly #offsets: number[] = []
-  #text = ''
+  #lines = ''
 
   get size(): number {
-    return this.#text.length
+    return this.#lines.length
   }
 
   /** @throws {SluiceError} `HTTP_FIELD_MALFORMED` */
   add(name: string, value: string): void {
     if (!NAME.test(name)) throw malformed('a field name is no token in lower case')
-    const start = this.#text.length
+    if (ENDS.test(value)) throw malformed('a field value has a line end or NUL')
+    const start = this.#lines.length
     const valueStart = start + name.length + 2
-    this.#text += `${name}: ${value}`
+    this.#lines += `${name}: ${value}\r\n`
     this.#offsets.push(start, start + name.length, valueStart, valueStart + value.length)
   }
 
-  /** @throws {SluiceError} `HTTP_FIELD_MALFORMED` */
   list(): HeaderList {
-    if (ENDS.test(this.#text)) throw malformed('a field value has a line end or NUL')
-    return HeaderList.parsed(this.#text, this.#offsets)
+    return HeaderList.parsed(this.#lines, this.#offsets)
   }
 }
 
