@@ -87,9 +87,10 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
     return exchange
   }
 
-  /** Closes it: for an idle connection in order, else as an abort. */
+  /** Closes it: in order if it is idle and the upstream has taken what was written, else as an abort. */
   close(): void {
-    if (this.#exchange === undefined) {
+    // An upstream that answers early need not ever read the rest: the end would wait behind it, for ever.
+    if (this.#exchange === undefined && this.#socket.writableLength === 0) {
       this.#lose()
       this.#socket.end()
       this.#socket.destroySoon()

@@ -1,0 +1,38 @@
+// What is given up on the way through the reverse proxy is closed, on both sides.
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { RawClient, stopHttp } from '../../test/support/http.ts'
+import { startProxy } from '../../test/support/proxy.ts'
+import { OK, startOrigin } from '../../test/support/raw-origin.ts'
+import { closeSockets } from '../../test/support/sockets.ts'
+
+afterEach(async () => {
+  await stopHttp()
+  await closeSockets()
+})
+
+/** Settled when no more of what a client has written is taken. */
+async function stuck({ socket }: RawClient): Promise<void> {
+  for (let taken = -1, quiet = 0; quiet < 50; await turn()) {
+    const now = socket.bytesWritten - socket.writableLength
+    quiet = now === taken ? quiet + 1 : 0
+    taken = now
+  }
+}
+
+describe('a connection to an upstream', () => {
+  it('is reset when the upstream answers an upload early and does not read the rest', async () => {
+    const origin = await startOrigin(connection => void connection.socket.pause())
+    const { port } = await startProxy(origin.url)
+    const client = await RawClient.connect(port)
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n')
+    client.send(Buffer.alloc(30_000_000))
+    await origin.connected(1)
+    await stuck(client)
+    await origin.connections[0]?.send(OK)
+    await client.until(() => client.statuses.length === 1)
+    origin.connections[0]?.socket.resume()
+    await origin.connections[0]?.gone()
+    expect(origin.connections[0]?.failed).toBe('ECONNRESET')
+  })
+})
