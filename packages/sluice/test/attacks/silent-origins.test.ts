@@ -168,6 +168,16 @@ describe('an origin that keeps silent', () => {
     await expectEnd(origin, port, 'HTTP_UPSTREAM_BODY_TIMEOUT')
   })
 
+  it('does not keep a client that has ended its side, and does not go', async () => {
+    const { origin, client } = await ask(GET, () => undefined)
+    client.socket.end()
+    await origin.connections[0]?.gone()
+    await pass(6)
+    await client.over()
+    expect(client.received).toBe('')
+    expect(logs).toEqual([])
+  })
+
   it('does not keep the connection of a client that has gone meanwhile', async () => {
     const { origin, client } = await ask(GET, () => undefined)
     client.socket.resetAndDestroy()

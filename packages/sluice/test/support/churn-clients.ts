@@ -5,7 +5,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp
 import { RawClient } from './http.ts'
 import { dial, secure } from './terminator.ts'
 
-export interface Ports {
+interface Ports {
   readonly plain: number
   readonly tls: number
 }

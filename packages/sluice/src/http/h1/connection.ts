@@ -106,6 +106,8 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
       this.cut(new SluiceError('HTTP_WRITE_TIMEOUT', what))
     } else if (this.#exchange?.receiving === true) {
       this.#breakBody(new SluiceError('HTTP_BODY_TIMEOUT', 'the body of the request came too slowly'))
+    } else if (this.#ended) {
+      this.cut(new SluiceError('DOWNSTREAM_CLOSED', 'the client has gone'), true)
     }
   }
 
@@ -153,7 +155,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   readonly #onEnd = (): void => {
     this.#ended = true
     if (this.#exchange?.receiving === false) this.#exchange.abort()
-    this.#advance()
+    this.waitsAnew()
   }
 
   readonly #onDrain = (): void => {
@@ -273,7 +275,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     } else if (exchange.receiving && (exchange.answered || exchange.wanted)) {
       this.deadline = sweep.now + bodyTimeout
     } else {
-      this.deadline = Number.POSITIVE_INFINITY
+      this.deadline = this.#ended ? sweep.now + LINGER : Number.POSITIVE_INFINITY
     }
   }
 

@@ -5,7 +5,7 @@ import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
 import { closeSockets, until } from '../../../test/support/sockets.ts'
 import { type IpAddress, listen } from '../../net/index.ts'
-import { respond, serveHttp, text } from '../index.ts'
+import { Body, respond, serveHttp, text } from '../index.ts'
 
 const logs = captureLogs()
 beforeEach(() => {
@@ -19,6 +19,9 @@ afterEach(async () => {
 })
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+
+/** A body of which nothing comes. */
+const silent = { start: () => {}, pause: () => {}, resume: () => {}, cancel: () => {} }
 
 /** Lets time pass, and then what came of it. */
 async function pass(seconds: number): Promise<void> {
@@ -44,6 +47,26 @@ describe('time limits of HTTP/1.1', () => {
     expect(client.statuses).toEqual([200, 200, 408])
     expect(client.received).toMatch(/408 Request Timeout: HTTP_HEAD_TIMEOUT\n$/)
     expect(logs.map(line => line.code)).toEqual(['HTTP_HEAD_TIMEOUT'])
+  })
+
+  it('cuts a client off 5 s after it has ended its side, if it has no answer by then', async () => {
+    const gone: string[] = []
+    const { port, listener } = await startHttp(request => {
+      request.whenGone(() => gone.push(request.path))
+      return request.path === '/begun' ? respond(Body.of(silent)) : new Promise(() => undefined)
+    })
+    for (const path of ['/never', '/begun']) {
+      const client = await RawClient.connect(port)
+      client.send(GET.replace('/', path)).socket.end()
+      await until(() => gone.at(-1) === path)
+      await pass(4)
+      expect(listener.counts.serving).toBe(1)
+      await pass(2)
+      await client.over()
+      expect(client.failed).toBe('ECONNRESET')
+      await until(() => listener.counts.serving === 0)
+    }
+    expect(logs).toEqual([])
   })
 
   it('closes an idle connection after 75 s, without a word', async () => {
