@@ -178,11 +178,14 @@ export class FrameClient {
   async seen(): Promise<this> {
     const before = this.#pongs
     this.send(frame(PING, 0, 0, 'are seen'))
-    const { raw } = this
-    await raw.until(
-      () => this.#pongs > before || raw.ended || raw.failed !== undefined || raw.socket.destroyed,
-    )
+    await this.raw.until(() => this.#pongs > before || this.isOver)
     return this
+  }
+
+  /** Whether the server has ended or broken the connection. */
+  get isOver(): boolean {
+    const { ended, failed, socket } = this.raw
+    return ended || failed !== undefined || socket.destroyed
   }
 
   /** The error that the connection was ended with. */

@@ -211,9 +211,13 @@ describe('an HTTP/2 session', () => {
     const { port, counts } = await start()
     const client = await FrameClient.connect(port)
     const refused = block(...fields(GET, { ':scheme': 'ftp' }))
-    await flood(client, count => headers(stream(count), refused), 2000)
+    let count = 0
+    while (count < 500 && !client.isOver) {
+      for (let each = 0; each < 20; each++) client.send(headers(stream(count++), refused))
+      await client.until(() => client.isDone(stream(count - 1)) || client.isOver)
+    }
     await client.over()
-    expect(client.goaway).toBeDefined()
+    expect(count).toBeLessThan(200)
     expect(logs.length).toBeLessThan(250)
     expect(logs.at(-1)).toMatchObject({ code: 'HTTP2_PROTOCOL' })
     expect(counts.asked).toBe(0)

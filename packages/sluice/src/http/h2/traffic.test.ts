@@ -103,32 +103,44 @@ describe('what is no flood', () => {
     expect(logs).toEqual([])
   })
 
-  it('is a download, or a tunnel, with a window for every 1,000 bytes', async () => {
+  it.each([
+    ['download', GET],
+    ['tunnel', [...fields(GET, { ':method': 'CONNECT' }), [':protocol', 'a'] as const]],
+  ])('is a %s with two windows for every 450 bytes', async (_name, request) => {
+    const size = 30_000_000
     const { port } = await startHttp(({ upgrade }) => {
-      if (upgrade === undefined) return respond(Buffer.alloc(3_000_000))
-      return { ...empty(), status: 101, tunnel: ({ socket }) => socket.write(Buffer.alloc(3_000_000)) }
-    })
-    for (const request of [GET, [...fields(GET, { ':method': 'CONNECT' }), [':protocol', 'a'] as const]]) {
-      const client = await FrameClient.connect(port)
-      client.send(headers(1, block(...request), request === GET ? END_STREAM : 0))
-      let taken = 65_535
-      let length = 0
-      let seen = 0
-      while (length < 3_000_000) {
-        for (; seen < client.frames.length; seen++) {
-          const { type, payload } = client.frames[seen] as (typeof client.frames)[number]
-          if (type === 0) length += payload.length
-        }
-        while (taken < length + 65_535 && taken < 3_000_000) {
-          client.send(windowUpdate(0, 1000), windowUpdate(1, 1000))
-          taken += 1000
-        }
-        vi.advanceTimersByTime(500)
-        await turn()
+      if (upgrade === undefined) return respond(Buffer.alloc(size))
+      return {
+        ...empty(),
+        status: 101,
+        tunnel: ({ socket }) => {
+          let left = size
+          const write = (): void => {
+            while (left > 0) {
+              left -= 60_000
+              if (!socket.write(Buffer.alloc(60_000))) return
+            }
+          }
+          socket.on('drain', write)
+          write()
+        },
       }
-      expect(client.goaway).toBeUndefined()
-      client.raw.socket.destroy()
+    })
+    const client = await FrameClient.connect(port, settings([1, 0], [4, 2 ** 20]))
+    client.send(windowUpdate(0, 2 ** 20), headers(1, block(...request), request === GET ? END_STREAM : 0))
+    const windows = Buffer.concat(
+      Array.from({ length: 100 }, () => Buffer.concat([windowUpdate(0, 450), windowUpdate(1, 450)])),
+    )
+    let length = 0
+    for (let opened = 0; length < size; ) {
+      for (const { type, payload } of client.frames.splice(0)) if (type === 0) length += payload.length
+      for (; opened < length; opened += 45_000) client.send(windows)
+      await turn()
     }
+    await client.seen()
+    vi.advanceTimersByTime(500)
+    await client.seen()
+    expect(client.goaway).toBeUndefined()
     expect(logs).toEqual([])
   })
 })
