@@ -257,8 +257,8 @@ describe('a malformed answer over HTTP/2', () => {
   it.each<[string, Buffer[]]>([
     ['whose body is shorter than its length', [data(1, 'a', END_STREAM)]],
     ['whose body is longer than its length', [data(1, 'abc')]],
-    ['with trailers that are forbidden', [head([['content-type', 'a']], END_STREAM)]],
-    ['with trailers for a connection', [head([['connection', 'a']], END_STREAM)]],
+    ['with trailers that are forbidden', [data(1, 'ab'), head([['content-type', 'a']], END_STREAM)]],
+    ['with trailers for a connection', [data(1, 'ab'), head([['connection', 'a']], END_STREAM)]],
     ['with a status in its trailers', [data(1, 'ab'), head(OK, END_STREAM)]],
     ['with trailers that are no end', [data(1, 'ab'), head([['a', 'b']])]],
     [

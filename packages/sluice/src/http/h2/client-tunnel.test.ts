@@ -149,8 +149,10 @@ describe('an upgrade over HTTP/2', () => {
     await until(() => origin.connections.length === 1)
     const [connection] = origin.connections
     await connection?.requests(1)
-    connection?.send(headers(1, block([':status', '200']), 0))
+    connection?.send(headers(1, block([':status', '200'], ['content-length', '5']), 0))
     await until(() => heard.response?.stream !== undefined)
+    // A tunnel has no length.
+    expect(heard.fields).toEqual([])
     const { socket } = heard.response?.stream ?? {}
     let error: unknown
     socket?.on('error', cause => {
