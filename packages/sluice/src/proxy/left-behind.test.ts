@@ -1,11 +1,15 @@
 // What is given up on the way through the reverse proxy is closed, on both sides.
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
-import { RawClient, stopHttp } from '../../test/support/http.ts'
+import { RawClient, startHttp, stopHttp } from '../../test/support/http.ts'
+import { captureLogs } from '../../test/support/logs.ts'
 import { startProxy } from '../../test/support/proxy.ts'
-import { OK, startOrigin } from '../../test/support/raw-origin.ts'
+import { answering, OK, startOrigin } from '../../test/support/raw-origin.ts'
 import { closeSockets, until } from '../../test/support/sockets.ts'
 import type { Connected, ConnectLayer } from '../net/index.ts'
+import { reverseProxy } from './index.ts'
+
+const logs = captureLogs()
 
 /** Connections to upstreams, as the proxy has them. */
 const made: Connected[] = []
@@ -20,6 +24,7 @@ afterEach(async () => {
   await stopHttp()
   await closeSockets()
   made.length = 0
+  logs.length = 0
 })
 
 /** Settled when no more of what a client has written is taken. */
@@ -44,5 +49,20 @@ describe('a connection to an upstream', () => {
     await client.until(() => client.statuses.length === 1)
     await until(() => made[0]?.socket.destroyed === true)
     expect(made).toHaveLength(1)
+  })
+
+  it('is closed when a service has read the body that was to be sent on it', async () => {
+    const origin = await startOrigin(answering(OK))
+    const proxy = reverseProxy(origin.url, { connect: recording })
+    const { port } = await startHttp(async request => {
+      await request.body.text()
+      return proxy(request)
+    })
+    const client = await RawClient.connect(port)
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello')
+    await client.until(() => client.received.endsWith('\n'))
+    expect(client.received).toMatch(/500 Internal Server Error: HTTP_BODY_USED\n$/)
+    await until(() => made[0]?.socket.destroyed === true)
+    expect(logs.map(line => line.code)).toEqual(['HTTP_BODY_USED'])
   })
 })

@@ -1,5 +1,5 @@
 // A request on its way to an upstream: waits for a connection, is sent, and sent again where that is safe.
-import { SluiceError } from '../../core/index.ts'
+import { isSluiceError, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
 import type { HeaderList } from '../headers.ts'
 import { type Swept, sweep } from '../sweep.ts'
@@ -94,7 +94,11 @@ export class Ticket implements UpstreamExchange, UpstreamObserver, Swept {
       // It may have failed while it was being written, and wait to be sent again, or have been.
       if (this.#attempts === attempt && this.group === undefined) this.#sent = sent
     } catch (cause) {
-      this.fail(new SluiceError('INTERNAL', 'a request could not be written', { cause }))
+      this.fail(
+        isSluiceError(cause)
+          ? cause
+          : new SluiceError('INTERNAL', 'a request could not be written', { cause }),
+      )
     }
   }
 

@@ -1,13 +1,14 @@
 // One HTTP/1.1 connection to an upstream (RFC 9112): one request after the other, each when the one before has been
 // answered. It can be used again only if a message ended exactly; whatever comes unasked closes it.
 import type { Socket } from 'node:net'
-import { isSluiceError, SluiceError } from '../../core/index.ts'
+import { SluiceError } from '../../core/index.ts'
 import { type Connected, isResetTakenForEnd, type Stream } from '../../net/index.ts'
 import { Body } from '../body.ts'
 import { CONTINUE_TIMEOUT, type UpstreamLimits } from '../client/limits.ts'
 import type { UpstreamExchange, UpstreamObserver, UpstreamRequest } from '../client/upstream.ts'
 import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
 import type { BodyLimits } from './body-decoder.ts'
+import { closedEarly, malformed } from './client-errors.ts'
 import { type ClientExchangeOwner, Http1ClientExchange } from './client-exchange.ts'
 import { type ResponseHead, ResponseHeadParser } from './response-head-parser.ts'
 
@@ -77,12 +78,21 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
     return this.#used
   }
 
-  /** Sends a request. The connection must be free. */
+  /**
+   * Sends a request. The connection must be free.
+   *
+   * @throws {SluiceError} `HTTP_BODY_USED`; the connection is closed then
+   */
   send(request: UpstreamRequest, observer: UpstreamObserver): UpstreamExchange & { readonly begun: boolean } {
     this.#used = true
     const exchange = new Http1ClientExchange(this, this.#socket, request, observer)
     this.#exchange = exchange
-    exchange.begin()
+    try {
+      exchange.begin()
+    } catch (error) {
+      this.abandon()
+      throw error
+    }
     this.#watch()
     return exchange
   }
@@ -309,14 +319,8 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
   }
 
   #closedEarly(): SluiceError {
-    const cause = this.#socket.errored ?? undefined
-    const options = cause === undefined ? {} : { cause }
-    if (this.#exchange?.answered === true) {
-      const what = 'it ended the connection inside the body of its answer'
-      return new SluiceError('HTTP_UPSTREAM_INCOMPLETE', what, options)
-    }
-    const where = this.#parser.begun ? 'inside the head of its answer' : 'without an answer'
-    return new SluiceError('HTTP_UPSTREAM_CLOSED', `it ended the connection ${where}`, options)
+    const answered = this.#exchange?.answered === true
+    return closedEarly(answered, this.#parser.begun, this.#socket.errored ?? undefined)
   }
 
   #fail(error: SluiceError): void {
@@ -334,13 +338,6 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
     sweep.delete(this)
     this.#owner.lost(this)
   }
-}
-
-/** What the parsers say about requests is said of an answer here. */
-function malformed(error: unknown): SluiceError {
-  if (!isSluiceError(error)) return new SluiceError('INTERNAL', 'reading an answer failed', { cause: error })
-  if (error.code === 'HTTP_UPSTREAM_MALFORMED') return error
-  return new SluiceError('HTTP_UPSTREAM_MALFORMED', error.message, { cause: error })
 }
 
 function ignore(): void {}
