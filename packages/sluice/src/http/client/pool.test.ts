@@ -1,12 +1,14 @@
 // The pool as the reverse proxy uses it, in front of origins that behave badly. Time is in the hands of the tests.
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { RawClient, stopHttp } from '../../../test/support/http.ts'
+import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
 import { startProxy } from '../../../test/support/proxy.ts'
 import { answering, OK, type OriginConnection, startOrigin } from '../../../test/support/raw-origin.ts'
 import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { reverseProxy } from '../../proxy/index.ts'
 import { sendProxyHeader } from '../../proxy-protocol/index.ts'
+import { Body } from '../body.ts'
 
 const logs = captureLogs()
 beforeEach(() => {
@@ -54,6 +56,24 @@ describe('a pool of connections', () => {
     expect(client.statuses[1]).toBe(status)
     expect(origin.connections).toHaveLength(status === 200 ? 2 : 1)
     expect(logs.map(line => line.code)).toEqual(status === 200 ? [] : ['HTTP_UPSTREAM_CLOSED'])
+  })
+
+  it('sends a long body that is in memory again on a new connection', async () => {
+    const origin = await startOrigin([
+      connection => dying(connection, () => connection.reset()),
+      answering(OK),
+    ])
+    const proxy = reverseProxy(origin.url)
+    const { port } = await startHttp(request => {
+      const changed: { body: Body } = request
+      if (request.method === 'PUT') changed.body = Body.from('x'.repeat(100_000))
+      return proxy(request)
+    })
+    const client = await RawClient.connect(port)
+    await client.send(request('GET')).until(() => client.statuses.length === 1)
+    await client.send(request('PUT')).until(() => client.statuses.length === 2)
+    expect(client.statuses).toEqual([200, 200])
+    expect(origin.received[1]).toMatch(/^PUT [\s\S]*\r\ncontent-length: 100000\r\n\r\nx{100000}$/)
   })
 
   it('does not try again what failed on a new connection', async () => {

@@ -93,7 +93,11 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
     return this.#keepAlive && !this.#last && !this.sending
   }
 
-  /** Writes the request. */
+  /**
+   * Writes the request.
+   *
+   * @throws {SluiceError} `HTTP_BODY_USED`
+   */
   begin(): void {
     const { body, expectsContinue } = this.#request
     const head = requestHead(this.#request)
@@ -123,7 +127,8 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
     const { body } = this.#request
     const framing = body.length === undefined ? 'chunked' : 'length'
     this.#outgoing = new OutgoingBody(this.#socket, framing, body.length ?? 0, this)
-    this.#outgoing.begin(head, body)
+    // One that is in memory can be sent again.
+    this.#outgoing.begin(head, body.inMemory ? Body.from(body.whole) : body)
   }
 
   /** The first byte of the response has come. */
