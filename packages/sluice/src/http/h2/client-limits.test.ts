@@ -186,6 +186,20 @@ describe('a session with an upstream that is silent', () => {
     expect(open.closed).toBe(0)
   })
 
+  it('is not ended if an answer comes in place of that of the PING', async () => {
+    const [open, connection] = await connected()
+    connection.answersPings = false
+    const heard = ask(open)
+    const other = ask(open)
+    await connection.requests(2)
+    await pass(15_500)
+    await until(() => connection.of(PING).length === 1)
+    connection.send(HEAD, data(1, 'ok', END_STREAM))
+    await heard.over()
+    await pass(11_000)
+    expect([open.closed, other.code]).toEqual([0, undefined])
+  })
+
   it('sends none while something comes, or nothing is under way', async () => {
     const [open, connection] = await connected()
     const heard = ask(open)

@@ -27,6 +27,9 @@ export interface ClientSessionOwner {
 const STREAM_WINDOW = 256 * 1024
 const SESSION_WINDOW = 8 * 1024 * 1024
 
+/** Requests on one session: there are no more numbers for streams then (RFC 9113, 5.1.1). */
+const MOST = 2 ** 30 - 1
+
 /** Streams at once, if the upstream takes as many; and before it has said how many it takes (RFC 9113, 6.5.2). */
 const STREAMS = 100
 
@@ -70,6 +73,7 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
   #upgrades: Http2ClientExchange[] = []
   #peerStreams = STREAMS
   #lastStream = Number.POSITIVE_INFINITY
+  #requests = 0
   #answers = 0
   #ready = false
   #draining = false
@@ -179,6 +183,8 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
     } else {
       this.#upgrades.push(exchange)
     }
+    this.#requests++
+    if (this.#requests >= MOST) this.close()
     return exchange
   }
 
@@ -201,6 +207,8 @@ export class Http2UpstreamSession implements Swept, ClientExchangeOwner {
 
   heardOf(): void {
     this.#heardAt = sweep.now
+    // It is there, whatever becomes of the PING.
+    this.#pinging = false
   }
 
   left(exchange: Http2ClientExchange): void {
