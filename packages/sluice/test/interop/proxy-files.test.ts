@@ -44,6 +44,13 @@ const WAYS: readonly Way[] = [
     direct: '--http1.1',
     protocol: 'HTTP/1.1',
   },
+  {
+    name: 'HTTP/2 by prior knowledge',
+    to: origin => origin.h2c,
+    direct: '--http2-prior-knowledge',
+    protocol: 'HTTP/2.0',
+  },
+  { name: 'HTTP/2 and TLS', to: origin => origin.tls, direct: '--http2', protocol: 'HTTP/2.0' },
 ]
 
 const ORIGINS = (['nginx', 'Caddy'] as const).flatMap(program => WAYS.map(way => ({ program, ...way })))
@@ -63,7 +70,7 @@ interface Case {
   readonly also?: (answer: CurlAnswer, program: string, version: string) => void
 }
 
-const { 'small.txt': small, 'style.css': style, 'noise.bin': noise } = site.files as Record<string, Buffer>
+const { 'small.txt': small, 'style.css': style, 'noise.bin': noise } = site.files
 
 const CASES: readonly Case[] = [
   {

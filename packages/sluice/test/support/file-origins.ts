@@ -22,7 +22,7 @@ export interface Nginx extends FileOrigin {
 /** The files of a site. */
 export interface Site {
   readonly path: string
-  readonly files: Readonly<Record<string, Buffer>>
+  readonly files: Readonly<Record<'small.txt' | 'style.css' | 'empty.txt' | 'noise.bin', Buffer>>
   remove(): void
 }
 
