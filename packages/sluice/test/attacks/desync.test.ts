@@ -250,6 +250,24 @@ describe('answers that nobody has asked for', () => {
     expect(logs).toEqual([])
   })
 
+  it('an answer that was there before the request costs the connection', async () => {
+    const origin = await startOrigin([
+      async connection => {
+        await connection.send(answer('before'))
+        await answering(answer('late'))(connection)
+      },
+      answering(answer('own')),
+    ])
+    const { port } = await startProxy(origin.url)
+    const client = (await RawClient.connect(port)).send(get('/1'))
+    // Nobody can tell that it was there before: it is what came first.
+    await client.until(() => client.received.endsWith('before'))
+    await origin.connections[0]?.gone()
+    await client.send(LAST).over()
+    expect(bodies(client.received)).toEqual(['before', 'own'])
+    expect(origin.received).toEqual([forwarded('GET', '/1'), forwarded('GET', '/last')])
+  })
+
   it("two answers to one request: the second is nobody's", async () => {
     const origin = await startOrigin([
       answering(answer('first') + answer('smuggled')),

@@ -82,6 +82,16 @@ const FRAMING: readonly Forward[] = [
     }),
   ],
   [
+    'a content type that parsers take for another, whose body stays as it is',
+    `PUT / HTTP/1.1\r\n${HOST}Content-Type: application/json ; x\r\nContent-Length: 5\r\n\r\n{"a" `,
+    forwarded('PUT', '/', {
+      fields: 'Content-Type: application/json ; x\r\n',
+      framing: 'content-length: 5\r\n',
+      body: '{"a" ',
+    }),
+    'GHSA-v2v2-hph8-q5xp',
+  ],
+  [
     'a body that looks like the end of chunks and a request',
     `PUT / HTTP/1.1\r\n${HOST}Content-Length: 44\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\nX: abcdef`,
     forwarded('PUT', '/', {
