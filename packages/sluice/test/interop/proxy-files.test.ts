@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CurlAnswer, curlEach, curlOk, sha256 } from '../support/curl.ts'
 import { type Edge, startEdge, stopEdges } from '../support/edge.ts'
 import { type FileOrigin, makeSite, type Nginx, startCaddy, startNginx } from '../support/file-origins.ts'
+import { until } from '../support/sockets.ts'
 
 configureLogging({ directives: 'off' })
 
@@ -257,6 +258,8 @@ describe('nginx', () => {
       await curlOk('--http1.1', `${edge.plain}/nothing`)
       await curlOk('--http1.1', `${edge.plain}/closes`)
     }
+    // It writes a line when it has answered.
+    await until(() => nginx.log().length === before + 16)
     const requests = nginx
       .log()
       .slice(before)

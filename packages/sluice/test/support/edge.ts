@@ -25,7 +25,7 @@ export function edgeCertificate(): Promise<TestCertificate> {
 
 export async function startEdge(
   to: string | readonly string[],
-  options: ReverseProxyOptions = {},
+  options: ReverseProxyOptions<Connection> = {},
   serve: ServeHttpOptions = {},
 ): Promise<Edge> {
   const { cert, key } = await edgeCertificate()
