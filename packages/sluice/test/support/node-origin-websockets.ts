@@ -14,6 +14,7 @@ export function handleWebSockets(server: Server, report: Report): void {
   const compressing = new WebSocketServer({ ...options, perMessageDeflate: { threshold: 0 } })
   const plain = new WebSocketServer(options)
   server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => {})
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://origin')
     if (!pathname.startsWith('/ws/')) {
       socket.end('HTTP/1.1 400 Bad Request\r\ncontent-length: 3\r\nconnection: close\r\n\r\nno\n')
