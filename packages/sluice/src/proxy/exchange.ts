@@ -43,6 +43,8 @@ export class ProxyExchange implements UpstreamObserver {
   #tried = 1
   #sent: UpstreamExchange | undefined
   #attempts = 0
+  /** What the upstream has changed its connection to, until the client's is there for it. */
+  #stream: Stream | undefined
   #gone = false
 
   constructor(
@@ -157,7 +159,10 @@ export class ProxyExchange implements UpstreamObserver {
     }
     const { connection } = this.#request
     const idleTimeout = this.#settings.tunnelIdleTimeout
+    // A layer may take its time with the answer, and the client may go meanwhile.
+    this.#stream = stream
     const tunnel = (client: Stream): void => {
+      this.#stream = undefined
       relay(client, stream, { idleTimeout }).then(outcome => logTunnel(connection, this.#upstream, outcome))
     }
     this.#resolve({ status: 101, headers: fields, body: Body.empty, tunnel })
@@ -166,6 +171,7 @@ export class ProxyExchange implements UpstreamObserver {
   readonly #onGone = (): void => {
     this.#gone = true
     this.#sent?.cancel()
+    this.#stream?.reset()
   }
 }
 

@@ -65,4 +65,25 @@ describe('a connection to an upstream', () => {
     await until(() => made[0]?.socket.destroyed === true)
     expect(logs.map(line => line.code)).toEqual(['HTTP_BODY_USED'])
   })
+
+  it('is reset when the client goes between its 101 and the tunnel', async () => {
+    const origin = await startOrigin(async connection => {
+      await connection.head()
+      await connection.send('HTTP/1.1 101 Ok\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n')
+    })
+    const proxy = reverseProxy(origin.url, { connect: recording })
+    const switched = Promise.withResolvers<void>()
+    const { port } = await startHttp(async request => {
+      const answer = await proxy(request)
+      const gone = new Promise<void>(resolve => request.whenGone(resolve))
+      switched.resolve()
+      await gone
+      return answer
+    })
+    const client = await RawClient.connect(port)
+    client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n')
+    await switched.promise
+    client.socket.resetAndDestroy()
+    await until(() => made[0]?.socket.destroyed === true)
+  })
 })
