@@ -48,7 +48,7 @@ export async function stopEdges(): Promise<void> {
   await Promise.all(listeners.splice(0).map(listener => listener.close(0)))
 }
 
-export function portOf({ address }: Listener): number {
+function portOf({ address }: Listener): number {
   if (!(address instanceof IpAddress)) throw new Error('no port')
   return address.port
 }
