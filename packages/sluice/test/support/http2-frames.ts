@@ -2,7 +2,7 @@
 // back. Fields are written as literals or as indices (RFC 7541), never by an encoder that would know better.
 import { RawClient } from './http.ts'
 
-export const DATA = 0
+const DATA = 0
 export const HEADERS = 1
 export const PRIORITY = 2
 export const RST_STREAM = 3
@@ -67,7 +67,7 @@ export function headers(stream: number, block: Buffer, flags: number = END_STREA
 }
 
 /** An integer with a prefix of so many bits (RFC 7541, 5.1); `pattern` has the bits before it. */
-export function integer(value: number, bits: number, pattern: number): Buffer {
+function integer(value: number, bits: number, pattern: number): Buffer {
   const most = 2 ** bits - 1
   if (value < most) return Buffer.from([pattern | value])
   const bytes = [pattern | most]
