@@ -94,7 +94,7 @@ export class ConnectionGroup implements ClientConnectionOwner {
     }
     this.#idle.push(connection)
     connection.deadline = sweep.now + Math.min(this.#owner.idleTimeout, hint)
-    if (this.waiting > 0) this.#owner.offer(this)
+    this.#owner.offer(this)
   }
 
   lost(connection: Http1ClientConnection): void {

@@ -118,10 +118,14 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
   }
 
   offer(group: ConnectionGroup): boolean {
+    if (this.#queue.length === 0) return false
     const ticket = this.#queue.find(one => one.group === group && (!one.fresh || this.#multiplexed))
-    if (ticket === undefined) return false
-    const carrier = group.take()
-    if (carrier === undefined) return false
+    const carrier = ticket === undefined ? undefined : group.take()
+    if (ticket === undefined || carrier === undefined) {
+      // Who waits for another connection than this one can have its place.
+      this.#connectForWaiting()
+      return false
+    }
     this.leave(ticket)
     ticket.sendOn(carrier)
     return true
@@ -129,6 +133,10 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
 
   left(): void {
     this.#open--
+    this.#connectForWaiting()
+  }
+
+  #connectForWaiting(): void {
     for (const { group } of this.#queue) {
       if (group !== undefined && !this.#connectIfNeeded(group)) return
     }
@@ -187,13 +195,12 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
   }
 
   #onConnected(group: ConnectionGroup, connected: Connected): void {
-    group.connecting--
     if (group.closed || connected.socket.destroyed) {
       connected.reset()
-      this.#open--
-      if (group.waiting > 0) this.#connectIfNeeded(group)
+      this.#onFailed(group, closedAtOnce())
       return
     }
+    group.connecting--
     const { http2, limits } = this.#settings
     const isHttp2 = http2 || (connected.socket as Partial<TLSSocket>).alpnProtocol === 'h2'
     this.#multiplexed = isHttp2
@@ -239,7 +246,7 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
       this.leave(ticket)
       ticket.fail(failure)
     }
-    if (group.waiting > 0) this.#connectIfNeeded(group)
+    this.#connectForWaiting()
   }
 
   /** A connection for one request alone, which will be upgraded. */
@@ -252,14 +259,17 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
     this.#open++
     this.#connect(connect, this.#settings.perClient ? ticket.client : undefined).then(
       connected => {
+        if (ticket.over || connected.socket.destroyed) {
+          connected.reset()
+          this.left()
+          ticket.fail(closedAtOnce())
+          return
+        }
         const connection = new Http1ClientConnection(connected, this.#settings.limits, {
           released: () => connection.close(),
-          lost: () => {
-            this.left()
-          },
+          lost: () => this.left(),
         })
-        if (ticket.over || connection.closed) connection.close()
-        else ticket.sendOn(connection)
+        ticket.sendOn(connection)
       },
       error => {
         this.left()
@@ -267,4 +277,8 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
       },
     )
   }
+}
+
+function closedAtOnce(): SluiceError {
+  return new SluiceError('CONNECT_FAILED', 'the connection to it was closed as soon as it was made')
 }
