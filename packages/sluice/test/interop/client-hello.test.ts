@@ -8,22 +8,10 @@ import { calculateJa4, readTlsClientHello } from 'read-tls-client-hello'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { clientHelloReader, ja3, parseClientHello } from '../../src/tls/client-hello/index.ts'
 import { capturedHellos } from '../support/captured-hellos.ts'
+import { startChromium } from '../support/chromium.ts'
 import { inRecords } from '../support/client-hello.ts'
 import { pcapOf } from '../support/pcap.ts'
-import { type RunResult, runPeer, startPeer, temporaryFolder } from '../support/peers.ts'
-
-const CHROMIUM_FLAGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--disable-dev-shm-usage',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--ignore-certificate-errors',
-]
+import { type RunResult, runPeer, temporaryFolder } from '../support/peers.ts'
 
 interface Running {
   /** Settles when the client has ended by itself, if it does. */
@@ -104,24 +92,8 @@ async function node(port: number, options: object): Promise<Running> {
   return { stop: () => socket.destroy() }
 }
 
-async function chromium(url: string): Promise<Running> {
-  const profile = temporaryFolder('sluice-chromium-')
-  const peer = await startPeer({
-    program: 'chromium',
-    package: 'chromium',
-    args: [
-      ...CHROMIUM_FLAGS,
-      `--user-data-dir=${profile.path}`,
-      '--host-resolver-rules=MAP a.example 127.0.0.1',
-      url,
-    ],
-  })
-  return {
-    stop: async () => {
-      await peer.stop()
-      profile.remove()
-    },
-  }
+function chromium(url: string): Promise<Running> {
+  return startChromium(url, ['--host-resolver-rules=MAP a.example 127.0.0.1'])
 }
 
 /** The first bytes of a client, up to where its ClientHello ends. */

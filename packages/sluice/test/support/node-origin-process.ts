@@ -1,6 +1,7 @@
 // An origin on Node in a process of its own: the same routes over HTTP/1.1 and HTTP/2, in clear and with TLS, and
 // WebSockets. It tells what happens to it in lines of JSON on standard output; the first has its ports.
 import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createHttp2, createSecureServer } from 'node:http2'
 import { createServer as createHttps } from 'node:https'
@@ -21,13 +22,14 @@ export interface OriginPlaces {
 /** A later line. */
 export interface OriginEvent {
   /** `begun`: a request has come to a route that says so; `closed`: it is over, answered or not. */
-  readonly event: 'begun' | 'closed' | 'pong' | 'socket-closed'
+  readonly event: 'begun' | 'closed' | 'pong' | 'socket-closed' | 'reported'
   /** Path and query. */
   readonly url: string
   /** Bytes of its body that had come. */
   readonly received?: number
-  /** The close code and reason of a WebSocket. */
+  /** The close code of a WebSocket. */
   readonly code?: number
+  /** The reason for that, or what was reported. */
   readonly reason?: string
 }
 
@@ -156,15 +158,11 @@ const routes: Readonly<Record<string, Handler>> = {
     else stream?.next()
     send(response, '')
   },
-  page: (_request, response, query) => {
-    response.setHeader('content-type', query.get('type') ?? 'text/html')
-    send(response, pages.get(query.get('name') ?? '') ?? '')
-  },
-  /** Keeps a page, to be asked for later. */
-  'put-page': async (request, response, query) => {
+  /** Tells what a page has found out. */
+  report: async (request, response) => {
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk)
-    pages.set(query.get('name') ?? '', Buffer.concat(chunks))
+    report({ event: 'reported', url: request.url ?? '', reason: String(Buffer.concat(chunks)) })
     send(response, '')
   },
 }
@@ -172,11 +170,29 @@ const routes: Readonly<Record<string, Handler>> = {
 /** The TCP connections, by the port of the other side. */
 const transports = new Map<number, Socket>()
 const streams = new Map<string, { next(): void; end(): void }>()
-const pages = new Map<string, Buffer>()
 
 function send(response: ServerResponse, body: string | Buffer): void {
   response.setHeader('content-length', Buffer.byteLength(body))
   response.end(body)
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  'index.html': 'text/html',
+  'app.js': 'text/javascript',
+  'style.css': 'text/css',
+  'image.svg': 'image/svg+xml',
+}
+
+/** One of the files of the page for browsers. */
+function sendFile(response: ServerResponse, name: string): void {
+  const type = TYPES[name]
+  if (type === undefined) {
+    response.statusCode = 404
+    send(response, 'not found')
+    return
+  }
+  response.setHeader('content-type', type)
+  send(response, readFileSync(new URL(`browser/${name}`, import.meta.url)))
 }
 
 function pairs(raw: readonly string[]): [string, string][] {
@@ -214,7 +230,9 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   // Node resets HTTP/2 streams whose request nobody reads, and with that loses the ends of answers that wait for a window.
   if (request.method === 'GET') request.resume()
   try {
-    if (route === undefined) {
+    if (pathname.startsWith('/browser/')) {
+      sendFile(response, pathname.slice('/browser/'.length))
+    } else if (route === undefined) {
       response.statusCode = 404
       send(response, 'not found')
     } else {

@@ -1,4 +1,5 @@
 // The WebSockets of the origin on Node: one that echoes, and others that end in every way.
+import type { IncomingMessage } from 'node:http'
 import type { Server } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { OriginEvent } from './node-origin-process.ts'
@@ -22,12 +23,18 @@ export function handleWebSockets(server: Server, report: Report): void {
     }
     const accepting = searchParams.has('deflate') ? compressing : plain
     accepting.handleUpgrade(request, socket, head, socket => {
-      begin(socket, request.url, pathname.slice(4), searchParams, report)
+      begin(socket, request, pathname.slice(4), searchParams, report)
     })
   })
 }
 
-function begin(socket: WebSocket, url: string, path: string, query: URLSearchParams, report: Report): void {
+function begin(
+  socket: WebSocket,
+  { url = '', headers }: IncomingMessage,
+  path: string,
+  query: URLSearchParams,
+  report: Report,
+): void {
   socket.on('error', () => {})
   socket.on('close', (code, reason) => {
     report({ event: 'socket-closed', url, code, reason: reason.toString() })
@@ -37,6 +44,7 @@ function begin(socket: WebSocket, url: string, path: string, query: URLSearchPar
   socket.on('message', (data, isBinary) => {
     if (path === 'close') socket.close(Number(query.get('code')), query.get('reason') ?? '')
     else if (path === 'terminate') socket.terminate()
+    else if (path === 'via') socket.send(headers.via ?? '')
     else socket.send(data, { binary: isBinary })
   })
 }
