@@ -42,6 +42,8 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
   readonly #queue: Ticket[] = []
   /** Connections that are open or being made. */
   #open = 0
+  /** Those of them that are being made for requests in the queue. */
+  #making = 0
   /** Whether connections of this pool have been HTTP/2: one of them is enough for many requests. */
   #multiplexed: boolean
   #closed = false
@@ -96,7 +98,9 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
       ticket.sendOn(carrier)
       return
     }
-    if (!this.#hasRoom() && this.#queue.length >= this.#settings.maxWaiting) {
+    // Those that connections are being made for do not wait for one that is in use.
+    const served = this.#making + (this.#hasRoom() ? 1 : 0)
+    if (this.#queue.length >= this.#settings.maxWaiting + served) {
       const { maxConnections, maxWaiting } = this.#settings
       const what = `all its ${maxConnections} connections are in use, and ${maxWaiting} requests wait for one`
       ticket.fail(new SluiceError('HTTP_QUEUE_FULL', what))
@@ -168,6 +172,7 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
       if (!this.#hasRoom()) return false
     }
     this.#open++
+    this.#making++
     group.connecting++
     this.#connect(this.#settings.connect, group.client).then(
       connected => this.#onConnected(group, connected),
@@ -200,6 +205,7 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
       this.#onFailed(group, closedAtOnce())
       return
     }
+    this.#making--
     group.connecting--
     const { http2, limits } = this.#settings
     const isHttp2 = http2 || (connected.socket as Partial<TLSSocket>).alpnProtocol === 'h2'
@@ -235,6 +241,7 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
   }
 
   #onFailed(group: ConnectionGroup, error: unknown): void {
+    this.#making--
     group.connecting--
     this.#open--
     const failure = isSluiceError(error)

@@ -90,4 +90,39 @@ describe('requests that wait for a connection', () => {
     await second.until(() => second.statuses.length === 1)
     expect([first.statuses, second.statuses]).toEqual([[200, 200], [200]])
   })
+
+  it('are not counted while their connections are being made', async () => {
+    const gate = Promise.withResolvers<void>()
+    let made = 0
+    const slow: ConnectLayer = next => async request => {
+      made++
+      await gate.promise
+      return next(request)
+    }
+    const origin = await startOrigin(answering(OK))
+    const { first, second, asked } = await startAll(origin.url, { connect: slow, maxWaiting: 1 })
+    first.send(GET)
+    await until(() => made === 1)
+    second.send(GET)
+    await until(() => asked.length === 2)
+    gate.resolve()
+    await first.until(() => first.statuses.length === 1)
+    await second.until(() => second.statuses.length === 1)
+    expect([first.statuses, second.statuses]).toEqual([[200], [200]])
+  })
+
+  it('are limited in number while a connection is made that will be enough for all of them', async () => {
+    const origin = await startOrigin(() => undefined)
+    const proxy = reverseProxy(origin.url.replace('http:', 'h2c:'), {
+      connect: () => () => new Promise<never>(() => undefined),
+      maxWaiting: 1,
+    })
+    const { port } = await startHttp(proxy)
+    const clients = await Promise.all([1, 2, 3, 4].map(() => RawClient.connect(port)))
+    for (const client of clients) client.send(GET)
+    const refused = await Promise.race(
+      clients.map(client => client.until(() => client.statuses.length === 1)),
+    )
+    expect(refused.received).toMatch(/503 Service Unavailable: HTTP_QUEUE_FULL\n$/)
+  })
 })
