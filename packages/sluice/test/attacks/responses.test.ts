@@ -169,6 +169,33 @@ describe('an answer is handed on as it is understood', () => {
   })
 })
 
+describe('a client of HTTP/1.0, whose answers end with their connection', () => {
+  it('gets chunks without their framing, and no trailers', async () => {
+    const chunks = 'Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX: y\r\n\r\n'
+    const origin = await startOrigin(answering(`HTTP/1.1 200 OK\r\n${chunks}`))
+    const { port } = await startProxy(origin.url)
+    const client = await exchange(port, 'GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n')
+    expect(plain(client.received)).toBe('HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nok')
+    expect(client.ended).toBe(true)
+  })
+
+  it.each([
+    ['chunks that break off', 'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n'],
+    ['a broken chunk', 'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nx'],
+    ['a body that is too short', 'Content-Length: 9\r\n\r\nhello'],
+  ])('is reset, so that it can not take a part for the whole: %s', async (_name, bytes) => {
+    const origin = await startOrigin(async connection => {
+      await connection.request()
+      await connection.send('HTTP/1.1 200 OK\r\n', bytes)
+      connection.end()
+    })
+    const { port } = await startProxy(origin.url)
+    const client = await exchange(port, 'GET / HTTP/1.0\r\nHost: a\r\n\r\n')
+    expect(client.ended).toBe(false)
+    expect(client.failed).toBe('ECONNRESET')
+  })
+})
+
 /** Cases under their names. */
 function named<E extends BadHead | BadBody | Answer>(entries: readonly E[]): { name: string; entry: E }[] {
   return entries.map(entry => ({ name: entry[0], entry }))
