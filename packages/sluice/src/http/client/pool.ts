@@ -153,7 +153,10 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
       group = new ConnectionGroup(this, client)
       const created = group
       this.#ofClients.set(client, created)
-      client.socket.once('close', () => {
+      const { socket } = client
+      // Every upstream has a pool, and of more than ten the platform would say that they leak.
+      socket.setMaxListeners(socket.getMaxListeners() + 1)
+      socket.once('close', () => {
         this.#ofClients.delete(client)
         created.close()
       })

@@ -15,6 +15,9 @@ afterEach(async () => {
   logs.length = 0
 })
 
+/** As PROXY headers have it: connections that each speak for a client. */
+const perClient: ConnectLayer = Object.assign<ConnectLayer, object>(next => next, { perClient: true })
+
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
 /** A proxy with one connection, and two clients of it. */
@@ -125,4 +128,20 @@ describe('requests that wait for a connection', () => {
     )
     expect(refused.received).toMatch(/503 Service Unavailable: HTTP_QUEUE_FULL\n$/)
   })
+})
+
+it('has connections to many upstreams made for one client without a warning of the platform', async () => {
+  const warnings: Error[] = []
+  const warned = (warning: Error): number => warnings.push(warning)
+  process.on('warning', warned)
+  const origin = await startOrigin(answering(OK))
+  const urls = Array.from({ length: 20 }, () => origin.url)
+  const { port } = await startHttp(reverseProxy(urls, { connect: perClient }))
+  const client = await RawClient.connect(port)
+  for (let count = 1; count <= urls.length; count++) {
+    await client.send(GET).until(() => client.statuses.length === count)
+  }
+  process.off('warning', warned)
+  expect(origin.connections).toHaveLength(urls.length)
+  expect(warnings).toEqual([])
 })
