@@ -1,4 +1,5 @@
 // A request as a service gets it, whatever the version of HTTP that it came over.
+import { logger } from '../core/index.ts'
 import type { Connection } from '../net/index.ts'
 import type { Body } from './body.ts'
 import type { HeaderList } from './headers.ts'
@@ -205,7 +206,13 @@ export class ReceivedRequest<C extends Connection> implements HttpRequest<C> {
     this.#controller?.abort(reason)
     const callbacks = this.#onGone
     this.#onGone = undefined
-    for (const callback of [callbacks ?? []].flat()) callback()
+    for (const callback of [callbacks ?? []].flat()) {
+      try {
+        callback()
+      } catch (error) {
+        logger('http').error({ error }, 'a callback of whenGone failed')
+      }
+    }
   }
 
   #findPath(): void {
