@@ -552,7 +552,7 @@ export const errorTable = {
     side: 'upstream',
     retry: 'never',
     status: 504,
-    meaning: 'The body of the answer stood still at the upstream, or came more slowly than allowed.',
+    meaning: 'The body of the answer stood still at the upstream for longer than allowed.',
   },
   HTTP_UPSTREAM_WRITE_TIMEOUT: {
     side: 'upstream',

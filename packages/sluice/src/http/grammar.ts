@@ -83,3 +83,25 @@ export function equalsIgnoringCase(text: string, start: number, end: number, low
   }
   return true
 }
+
+/** The number that a Content-Length is (RFC 9110, 8.6): 1 to 16 digits and nothing else, below 2^53; -1 for anything else. */
+export function decimal(text: string): number {
+  const { length } = text
+  if (length === 0 || length > 16) return -1
+  let value = 0
+  for (let at = 0; at < length; at++) {
+    const digit = text.charCodeAt(at) - 0x30
+    if (digit < 0 || digit > 9) return -1
+    value = value * 10 + digit
+  }
+  return value > Number.MAX_SAFE_INTEGER ? -1 : value
+}
+
+/** The minor version in `HTTP/1.x`, eight bytes at `start`; -1 for anything else. */
+export function minorVersion(bytes: Buffer, start: number): number {
+  for (let at = 0; at < VERSION_1.length; at++) if (bytes[start + at] !== VERSION_1[at]) return -1
+  const minor = (bytes[start + VERSION_1.length] as number) - 0x30
+  return minor === 0 || minor === 1 ? minor : -1
+}
+
+const VERSION_1 = Buffer.from('HTTP/1.')

@@ -112,24 +112,17 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
   without(drop: DropField): HeaderList {
     const kept = new HeaderList()
     const offsets = this.#offsets
-    if (offsets.length > 0) {
-      const text = this.#text
-      const left = offsets.slice()
-      let size = 0
-      for (let at = 0; at < offsets.length; at += 4) {
-        const start = offsets[at] as number
-        const end = offsets[at + 1] as number
-        if (drop(text, start, end, false, this, at / 4)) continue
-        left[size] = start
-        left[size + 1] = end
-        left[size + 2] = offsets[at + 2] as number
-        left[size + 3] = offsets[at + 3] as number
-        size += 4
-      }
-      left.length = size
-      kept.#text = text
-      kept.#offsets = left
+    const text = this.#text
+    // Copied from the first field on that is left out: as a rule one is, and few come before it.
+    let left: number[] | undefined
+    for (let at = 0; at < offsets.length; at += 4) {
+      const start = offsets[at] as number
+      const end = offsets[at + 1] as number
+      if (drop(text, start, end, false, this, at / 4)) left ??= offsets.slice(0, at)
+      else left?.push(start, end, offsets[at + 2] as number, offsets[at + 3] as number)
     }
+    kept.#text = text
+    kept.#offsets = left ?? offsets
     const list = this.#list
     for (let at = 0; at < list.length; at += 2) {
       const name = list[at] as string

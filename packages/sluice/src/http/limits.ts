@@ -35,7 +35,8 @@ export interface ServeHttpOptions {
   readonly keepAliveTimeout?: Duration
   /**
    * How long a body that the service wants may stand still. What comes must also come at 240 bytes a second or faster,
-   * counted over this time.
+   * counted over this time. Over HTTP/2, a client whose answer is under way already, as in a call of gRPC that streams both
+   * ways, may be silent for an hour.
    * @default '30s'
    */
   readonly bodyTimeout?: Duration

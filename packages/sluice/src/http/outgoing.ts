@@ -1,6 +1,7 @@
 // What is checked about a service's answer before it is sent, over HTTP/1.1 or HTTP/2.
 import { SluiceError } from '../core/index.ts'
 import { Body } from './body.ts'
+import { decimal } from './grammar.ts'
 import { HeaderList } from './headers.ts'
 import type { HttpResponse } from './response.ts'
 import { isFinalStatus } from './status.ts'
@@ -36,8 +37,8 @@ export function lengthOf(
   withoutBody: boolean,
 ): number | undefined {
   if (declared === undefined) return actual
-  const length = Number(declared)
-  if (!/^\d{1,16}$/.test(declared) || length > Number.MAX_SAFE_INTEGER) {
+  const length = decimal(declared)
+  if (length < 0) {
     throw invalidResponse(`its Content-Length is ${JSON.stringify(declared)}`)
   }
   if (actual !== undefined && actual !== length && !withoutBody) {

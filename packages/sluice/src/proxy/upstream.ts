@@ -50,8 +50,8 @@ export interface UpstreamOptions<in Needs = unknown> {
    */
   readonly responseTimeout?: Duration
   /**
-   * How long the body of an answer may stand still while the client takes it. What comes must also come at 240 bytes a
-   * second or faster, counted over this time.
+   * How long the body of an answer may stand still while the client takes it: an EventSource has to send a comment within
+   * this time.
    * @default '60s'
    */
   readonly bodyTimeout?: Duration

@@ -7,7 +7,10 @@ export interface UpstreamLimits {
   readonly fields: number
   /** How long the head of a response may take, from when the request has been sent. */
   readonly responseTimeout: number
-  /** How long a response's body may stand still while it is wanted; it must come at 240 bytes a second or faster. */
+  /**
+   * How long a response's body may stand still while it is wanted. There is no least rate, as there is for clients: an
+   * EventSource says little, and an upstream that is slow on purpose is no stranger.
+   */
   readonly bodyTimeout: number
   /** How long the upstream may take nothing of a request. */
   readonly writeTimeout: number

@@ -261,6 +261,24 @@ describe('a pool of connections', () => {
     ])
   })
 
+  it('lets an EventSource say little for as long as it says something', async () => {
+    const origin = await startOrigin(async connection => {
+      await connection.head()
+      await connection.send('HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: 0\n')
+    })
+    const { port } = await startProxy(origin.url)
+    const client = await RawClient.connect(port)
+    await client.send(request('GET')).until(() => client.received.endsWith(': 0\n\r\n'))
+    for (let count = 1; count <= 10; count++) {
+      await pass(50)
+      await origin.connections[0]?.send(`: ${count}\n`)
+      await client.until(() => client.received.endsWith(`: ${count}\n\r\n`))
+    }
+    await pass(61)
+    await client.over()
+    expect(logs.map(line => line.code)).toEqual(['HTTP_UPSTREAM_BODY_TIMEOUT'])
+  })
+
   it('sends a body after a second to an upstream that does not know 100-continue', async () => {
     const origin = await startOrigin(answering(OK))
     const { port } = await startProxy(origin.url)

@@ -6,7 +6,7 @@ import { type Connected, isResetTakenForEnd, type Stream } from '../../net/index
 import { Body } from '../body.ts'
 import { CONTINUE_TIMEOUT, type UpstreamLimits } from '../client/limits.ts'
 import type { UpstreamExchange, UpstreamObserver, UpstreamRequest } from '../client/upstream.ts'
-import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
+import { type Swept, sweep } from '../sweep.ts'
 import type { BodyLimits } from './body-decoder.ts'
 import { closedEarly, malformed } from './client-errors.ts'
 import { type ClientExchangeOwner, Http1ClientExchange } from './client-exchange.ts'
@@ -129,7 +129,7 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
     } else if (exchange.held && !exchange.answered) {
       exchange.release()
     } else if (exchange.wanted) {
-      const what = `the body of the answer stood still, or came too slowly, for ${bodyTimeout} ms`
+      const what = `the body of the answer stood still for ${bodyTimeout} ms`
       this.#fail(new SluiceError('HTTP_UPSTREAM_BODY_TIMEOUT', what))
     } else if (exchange.waiting) {
       const what = `it took nothing of the request for ${writeTimeout} ms`
@@ -221,17 +221,11 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
       return end >= 0
     }
     if (!exchange.wanted) return false
-    const before = this.#at
-    this.#at = exchange.receive(input, before, this.#lent)
+    this.#at = exchange.receive(input, this.#at, this.#lent)
     if (this.#lost) return false
     if (!exchange.receiving) this.#complete(exchange)
-    else if (exchange.wanted) this.#progress(this.#at - before)
     else this.#watch()
     return true
-  }
-
-  #progress(count: number): void {
-    this.deadline = bodyDeadline(this.deadline, count, this.#limits.bodyTimeout)
   }
 
   #onHead(exchange: Http1ClientExchange, head: ResponseHead): void {

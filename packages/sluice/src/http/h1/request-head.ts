@@ -2,7 +2,7 @@
 // (sections 6 and 9). Anything that two readers could understand differently is refused.
 import { SluiceError } from '../../core/index.ts'
 import { isAuthority, sameAuthority } from '../authority.ts'
-import { equalsIgnoringCase, membersOf, skip, TOKEN } from '../grammar.ts'
+import { decimal, equalsIgnoringCase, membersOf, minorVersion, skip, TOKEN } from '../grammar.ts'
 import { HeaderList } from '../headers.ts'
 import { checkTarget } from '../target.ts'
 import { type SectionLimits, SectionParser } from './section-parser.ts'
@@ -111,9 +111,9 @@ export class RequestHeadParser {
 
 /** `HTTP/1.1` or `HTTP/1.0`: eight bytes up to the end of the line. */
 function readVersion(bytes: Buffer, start: number, end: number): number {
+  const minor = end - start === 8 ? minorVersion(bytes, start) : -1
+  if (minor >= 0) return minor
   const text = bytes.toString('latin1', start, end)
-  if (text === 'HTTP/1.1') return 1
-  if (text === 'HTTP/1.0') return 0
   if (!/^HTTP\/\d\.\d$/.test(text)) throw malformed('does not end with a version')
   throw new SluiceError('HTTP_VERSION_UNSUPPORTED', `the version is ${text}; 1.0, 1.1 and 2 are spoken here`)
 }
@@ -252,10 +252,9 @@ function bodyLengthOf(
     throw badEncoding('Transfer-Encoding is not exactly one final chunked')
   }
   if (contentLength === undefined) return 0
-  if (!/^\d{1,16}$/.test(contentLength) || Number(contentLength) > Number.MAX_SAFE_INTEGER) {
-    throw badLength('Content-Length is not one number below 2^53')
-  }
-  return Number(contentLength)
+  const length = decimal(contentLength)
+  if (length < 0) throw badLength('Content-Length is not one number below 2^53')
+  return length
 }
 
 /** RFC 9112, 9.3. */

@@ -2,7 +2,7 @@
 // and the connection (sections 6 and 9). As strict as with requests: what two readers could understand differently is
 // refused.
 import { SluiceError } from '../../core/index.ts'
-import { equalsIgnoringCase, membersOf } from '../grammar.ts'
+import { decimal, equalsIgnoringCase, membersOf, minorVersion } from '../grammar.ts'
 import { HeaderList } from '../headers.ts'
 import { isBodiless } from '../status.ts'
 import { CHUNKED, UNTIL_CLOSE } from './body-decoder.ts'
@@ -29,6 +29,7 @@ export interface ResponseHeadLimits {
   readonly fields: number
 }
 
+const SP = 0x20
 const ZERO = 0x30
 const NINE = 0x39
 
@@ -75,17 +76,15 @@ export class ResponseHeadParser {
 
   /** `HTTP/1.1 200 OK`: the space before the reason is there even if the reason is not. */
   #readLine(bytes: Buffer, start: number, end: number): void {
-    const version = bytes.toString('latin1', start, Math.min(end, start + 9))
-    if (version === 'HTTP/1.1 ') this.#minor = 1
-    else if (version === 'HTTP/1.0 ') this.#minor = 0
-    else throw malformed('the status line does not begin with HTTP/1.1 or HTTP/1.0')
+    this.#minor = end - start > 8 && bytes[start + 8] === SP ? minorVersion(bytes, start) : -1
+    if (this.#minor < 0) throw malformed('the status line does not begin with HTTP/1.1 or HTTP/1.0')
     let status = 0
     for (let at = start + 9; at < start + 12; at++) {
       const digit = bytes[at] as number
       if (at >= end || digit < ZERO || digit > NINE) throw malformed('the status is not three digits')
       status = status * 10 + digit - ZERO
     }
-    if (start + 12 >= end || bytes[start + 12] !== 0x20) throw malformed('no space follows the status')
+    if (start + 12 >= end || bytes[start + 12] !== SP) throw malformed('no space follows the status')
     if (status < 100 || status > 599) throw malformed(`the status ${status} is none`)
     this.#status = status
   }
@@ -165,10 +164,9 @@ function framing(version: '1.0' | '1.1', length: string | undefined, encoding: s
     throw malformed('Transfer-Encoding is something other than chunked')
   }
   if (length === undefined) return UNTIL_CLOSE
-  if (!/^\d{1,16}$/.test(length) || Number(length) > Number.MAX_SAFE_INTEGER) {
-    throw malformed('Content-Length is not one number below 2^53')
-  }
-  return Number(length)
+  const value = decimal(length)
+  if (value < 0) throw malformed('Content-Length is not one number below 2^53')
+  return value
 }
 
 /** RFC 9112, 9.3. */

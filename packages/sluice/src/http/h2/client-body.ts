@@ -13,7 +13,7 @@ export interface ResponseBodyOwner {
   /** Bytes are wanted from now on, or not. */
   bodyWanted(wanted: boolean): void
   /** So many bytes have come. */
-  bodyProgress(count: number): void
+  bodyProgress(): void
   /** All of it has been handed over. */
   bodyRead(): void
   /** It can't be completed: by what the reader did, or what came. Without an error, as the stream says. */
@@ -115,7 +115,7 @@ export class Http2ResponseBody implements BodySource {
   /** Bytes have come. */
   data(chunk: Buffer): void {
     if (this.#over || this.#failure !== undefined) return
-    this.#owner.bodyProgress(chunk.length)
+    this.#owner.bodyProgress()
     this.#hand(chunk)
   }
 

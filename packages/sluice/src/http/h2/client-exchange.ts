@@ -9,7 +9,7 @@ import type {
   UpstreamRequest,
   UpstreamResponse,
 } from '../client/upstream.ts'
-import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
+import { type Swept, sweep } from '../sweep.ts'
 import { Http2ResponseBody, type ResponseBodyOwner } from './client-body.ts'
 import {
   bodyLength,
@@ -181,9 +181,9 @@ export class Http2ClientExchange
     this.deadline = wanted ? sweep.now + this.#owner.limits.bodyTimeout : Number.POSITIVE_INFINITY
   }
 
-  bodyProgress(count: number): void {
+  bodyProgress(): void {
     this.#owner.heardOf()
-    this.deadline = bodyDeadline(this.deadline, count, this.#owner.limits.bodyTimeout)
+    this.deadline = sweep.now + this.#owner.limits.bodyTimeout
   }
 
   bodyBroken(error?: SluiceError): void {

@@ -8,14 +8,14 @@ import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
 import type { HttpLimits } from '../limits.ts'
 import type { Member } from '../members.ts'
-import { checkResponse, discardBody, invalidResponse, isPromise, lengthOf } from '../outgoing.ts'
+import { checkResponse, discardBody, invalidResponse, isPromise } from '../outgoing.ts'
 import { type HttpRequest, ReceivedRequest, type RequestOwner } from '../request.ts'
 import type { HttpResponse, Tunnel } from '../response.ts'
-import { isBodiless, isInformational } from '../status.ts'
+import { isInformational } from '../status.ts'
 import { slowestTime, sweep } from '../sweep.ts'
 import { Http2IncomingBody } from './incoming-body.ts'
 import { Http2OutgoingBody, type OutgoingOwner } from './outgoing-body.ts'
-import { otherFields, outgoingHead, sendHead } from './outgoing-fields.ts'
+import { endWith, frame, otherFields, outgoingHead, sendHead } from './outgoing-fields.ts'
 import { readHttp2Head } from './request-head.ts'
 import { type Traffic, WEIGHTS } from './traffic.ts'
 import { tunnelOver } from './tunnel.ts'
@@ -25,10 +25,6 @@ const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM
 
 /** How long a client may go on with a request that is answered and that nobody reads. */
 const LINGER = 5000
-
-const WITHOUT_BODY = { endStream: true }
-const WITH_BODY = {}
-const WITH_TRAILERS = { waitForTrailers: true }
 
 /** The session that an exchange takes place in. */
 export interface ExchangeOwner<C extends Connection> {
@@ -198,33 +194,28 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
     if (tunnel !== undefined) {
       body.discard()
       request?.record?.answer(status)
-      sendHead(stream, fields, WITH_BODY)
+      sendHead(stream, fields, 'body')
       this.#handOver(tunnel)
       return
     }
-    // The platform itself ends a stream with 205, which has no body either (RFC 9110, 15.3.6).
-    const bodiless = isBodiless(status) || status === 205 || request?.method === 'HEAD'
-    const length = lengthOf(declared, body.length, bodiless)
-    const told = status === 304 ? declared !== undefined : status !== 204 && status !== 205
-    if (length !== undefined && told) fields.push('content-length', `${length}`)
-    const ends = bodiless || body.length === 0
+    const { ends, length } = frame(fields, declared, response, request?.method)
     if (!ends && body.used) {
       throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
     }
     request?.record?.answer(status)
     if (ends) {
       body.discard()
-      sendHead(stream, fields, WITHOUT_BODY)
+      sendHead(stream, fields, 'nothing')
       this.#finish()
-    } else if (body.whole !== undefined && (length ?? 0) <= PIECE) {
-      sendHead(stream, fields, WITH_BODY)
-      this.#writeWhole(body.takeWhole() ?? '', length ?? 0)
+    } else if (body.inMemory && (length ?? 0) <= PIECE) {
+      sendHead(stream, fields, 'body')
+      this.#writeWhole(body, length ?? 0)
     } else {
       // An answer that is still to come may be made from the body: behind its head, 100 can't be said any more.
       if (!body.inMemory && status < 300 && this.#incoming?.started === false) this.#incoming.sendContinue()
       // Where the length is known and none are announced, there are no trailers: waiting for them costs a frame.
       const trailers = length === undefined || announcesTrailers
-      sendHead(stream, fields, trailers ? WITH_TRAILERS : WITH_BODY)
+      sendHead(stream, fields, trailers ? 'body and trailers' : 'body')
       this.#outgoing = new Http2OutgoingBody(stream, length, trailers, this, this.#owner.traffic)
       // Node (22 to 26) resets a stream whose request nobody reads once all of its answer is handed over. Where the end of
       // that has to wait for the window of the session, it would be lost: to the client, the answer would be incomplete.
@@ -233,10 +224,10 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
     }
   }
 
-  #writeWhole(whole: string | Buffer, length: number): void {
+  #writeWhole(body: Body, length: number): void {
     this.#sent = length
     this.#owner.traffic.sent(length)
-    this.#stream.end(whole)
+    endWith(this.#stream, body)
     this.#finish()
   }
 

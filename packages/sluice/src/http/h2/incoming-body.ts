@@ -12,6 +12,9 @@ import type { Traffic } from './traffic.ts'
 /** Bytes of a body that nobody wants that are thrown away before its stream is closed. */
 const WASTE_LIMIT = 256 * 1024
 
+/** How long a client may be silent, in ms, while the answer to what it has said so far is under way: as long as in a tunnel. */
+const CALL_TIMEOUT = 60 * 60 * 1000
+
 export class Http2IncomingBody implements BodySource {
   readonly #stream: ServerHttp2Stream
   readonly #limits: HttpLimits
@@ -30,6 +33,8 @@ export class Http2IncomingBody implements BodySource {
   answered = false
   /** Called when nobody reads it any more: its end has come, or it failed, or its reader has had enough. */
   whenLeft: (() => void) | undefined
+  /** When something of it came last, by the time of the sweep. */
+  #heardAt = 0
   /** When `expire` is to be called, by the time of the sweep. */
   deadline: number = Number.POSITIVE_INFINITY
 
@@ -83,6 +88,7 @@ export class Http2IncomingBody implements BodySource {
       return
     }
     this.#sink = sink
+    this.#heardAt = sweep.now
     this.sendContinue()
     stream.on('data', this.#onData)
     stream.on('end', () => this.#onEnd())
@@ -135,6 +141,11 @@ export class Http2IncomingBody implements BodySource {
   }
 
   expire(): void {
+    // Both sides stream, as in calls of gRPC: a client that is silent may just have nothing to say.
+    if (this.#stream.headersSent && !this.answered && sweep.now - this.#heardAt < CALL_TIMEOUT) {
+      this.deadline = sweep.now + this.#limits.bodyTimeout
+      return
+    }
     this.fail(new SluiceError('HTTP_BODY_TIMEOUT', 'the body of the request came too slowly'))
   }
 
@@ -168,6 +179,7 @@ export class Http2IncomingBody implements BodySource {
       this.fail(new SluiceError('HTTP_BODY_TOO_LARGE', `the body is longer than the limit of ${limit} bytes`))
       return
     }
+    this.#heardAt = sweep.now
     this.deadline = bodyDeadline(this.deadline, count, this.#limits.bodyTimeout)
     try {
       this.#sink?.data(chunk)

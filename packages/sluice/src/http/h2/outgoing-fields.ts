@@ -1,10 +1,12 @@
 // The fields of an answer as node:http2 takes them: name, value, name, value …, names in lower case.
 import type { OutgoingHttpHeaders, ServerHttp2Stream, ServerStreamResponseOptions } from 'node:http2'
 import { errorCode } from '../../core/index.ts'
+import type { Body } from '../body.ts'
 import { httpDate } from '../date.ts'
 import type { HeaderList } from '../headers.ts'
-import { invalidResponse } from '../outgoing.ts'
+import { invalidResponse, lengthOf } from '../outgoing.ts'
 import type { HttpResponse } from '../response.ts'
+import { isBodiless } from '../status.ts'
 
 /** The fields of an answer's head. */
 export interface OutgoingHead {
@@ -62,12 +64,51 @@ export function outgoingHead({ status, headers }: HttpResponse): OutgoingHead {
   return { fields, declared, announcesTrailers }
 }
 
+/**
+ * Adds Content-Length where it is known and may be told.
+ *
+ * @returns how long the body is, and whether nothing follows the head
+ * @throws {SluiceError} `HTTP_RESPONSE_INVALID`
+ */
+export function frame(
+  fields: (string | number)[],
+  declared: string | undefined,
+  { status, body }: HttpResponse,
+  method: string | undefined,
+): { readonly ends: boolean; readonly length: number | undefined } {
+  // The platform itself ends a stream with 205, which has no body either (RFC 9110, 15.3.6).
+  const bodiless = isBodiless(status) || status === 205 || method === 'HEAD'
+  const length = lengthOf(declared, body.length, bodiless)
+  const told = status === 304 ? declared !== undefined : status !== 204 && status !== 205
+  if (length !== undefined && told) fields.push('content-length', `${length}`)
+  return { ends: bodiless || body.length === 0, length }
+}
+
+/** What follows a head. */
+type FollowedBy = 'nothing' | 'body' | 'body and trailers'
+
+/** How the platform is told. */
+const OPTIONS: Readonly<Record<FollowedBy, ServerStreamResponseOptions>> = {
+  nothing: { endStream: true },
+  body: {},
+  'body and trailers': { waitForTrailers: true },
+}
+
+/** Ends an answer with a body that is in memory. */
+export function endWith(stream: ServerHttp2Stream, body: Body): void {
+  const { latin1 } = body
+  if (latin1 === undefined) stream.end(body.whole)
+  else stream.end(latin1, 'latin1')
+  body.markUsed()
+}
+
 /** Sends the head of an answer. */
 export function sendHead(
   stream: ServerHttp2Stream,
   fields: (string | number)[],
-  options: ServerStreamResponseOptions,
+  followedBy: FollowedBy,
 ): void {
+  const options = OPTIONS[followedBy]
   if (!TAKES_LISTS) {
     stream.respond(asObject(fields), options)
     return

@@ -232,6 +232,23 @@ describe('an HTTP/2 session', () => {
     expect(length).toBe(8_000_000)
   })
 
+  it('takes requests however many downloads were cancelled before', async () => {
+    const { port } = await startHttp(({ path }) =>
+      path === '/' ? text('ok') : respond(Buffer.alloc(1_000_000, 'x')),
+    )
+    const session = connect(port)
+    for (let count = 0; count < 190; count++) {
+      const stream = session.request({ ':path': '/large' })
+      stream.on('error', () => undefined)
+      stream.pause()
+      await new Promise(resolve => stream.once('response', resolve))
+      const over = new Promise(resolve => stream.once('close', resolve))
+      stream.close(http2.constants.NGHTTP2_CANCEL)
+      await over
+    }
+    expect(await answer(session.request({ ':path': '/' }))).toMatchObject({ status: 200, body: 'ok' })
+  })
+
   it('sends 100 Continue when the service begins to read', async () => {
     const { port } = await startHttp(async request => text(await request.body.text()))
     const stream = connect(port).request(

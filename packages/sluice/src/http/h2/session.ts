@@ -92,7 +92,9 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
       maxHeaderListPairs: Math.min(2 * fields + PSEUDO_HEADERS, LARGEST),
       maxSettings: 32,
       maxOutstandingPings: 10,
-      maxSessionMemory: 10,
+      // No limit: bytes that were not sent when a stream is reset count for ever (Node 22 to 26), and past the limit every
+      // request is refused. What a session keeps is limited by what each of its streams may.
+      maxSessionMemory: LARGEST,
       maxSessionInvalidFrames: 100,
       maxSessionRejectedStreams: 100,
       streamResetBurst: RESET_BURST,

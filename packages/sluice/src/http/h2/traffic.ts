@@ -18,14 +18,14 @@ const ANSWERED = 64
 const ANSWERED_BYTES = 32
 
 /** What a frame of a kind weighs beside its bytes. */
-export const WEIGHTS = {
+export const WEIGHTS: Readonly<Record<'settings' | 'ping' | 'malformed', number>> = {
   /** A session needs one. Each is answered, and can change the table of fields. */
   settings: 4096,
   /** Each is answered. */
   ping: 17,
   /** A request that can't be one costs an answer and a log line. */
   malformed: 16 * 1024,
-} as const
+}
 
 export class Traffic {
   readonly #socket: Socket
