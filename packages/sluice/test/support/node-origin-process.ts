@@ -8,6 +8,7 @@ import { createServer as createHttps } from 'node:https'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { testCertificate } from './certificates.ts'
 import { handleWebSockets } from './node-origin-websockets.ts'
@@ -58,13 +59,18 @@ const routes: Readonly<Record<string, Handler>> = {
     if (length === undefined) response.addTrailers(Object.fromEntries(pairs(request.rawTrailers)))
     response.end()
   },
-  /** Reads the body and says what it was. */
-  hash: async (request, response) => {
+  /** Reads the body, with `slowly` at no more than 100 MB a second, and says what it was. */
+  hash: async (request, response, query) => {
     const hash = createHash('sha256')
     let bytes = 0
+    let rest = 0
     for await (const chunk of request) {
       hash.update(chunk)
       bytes += chunk.length
+      rest += chunk.length
+      if (rest < 1_000_000 || !query.has('slowly')) continue
+      rest = 0
+      await wait(10)
     }
     const { 'transfer-encoding': coding, 'content-length': length } = request.headers
     const continued = Reflect.get(request, CONTINUED) === true
