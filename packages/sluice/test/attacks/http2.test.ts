@@ -1,5 +1,7 @@
 // From HTTP/2 to HTTP/1.1, where a line end in a value would be another field, and a body without framing another request:
 // what would be so is refused, and the rest is forwarded as exactly these bytes.
+import { once } from 'node:events'
+import { connect } from 'node:http2'
 import { afterEach, describe, expect, it } from 'vitest'
 import { stopHttp } from '../support/http.ts'
 import {
@@ -253,6 +255,49 @@ describe('what is right is forwarded', () => {
     }
     expect(origin.believed.length).toBe(FORWARDED.length)
     expect(origin.believed.some(({ target }) => target.includes('smuggled'))).toBe(false)
+  })
+})
+
+describe('an answer to HEAD', () => {
+  it.each([
+    ['without a length has none', 'HTTP/1.1 200 OK\r\n\r\n', undefined],
+    ['in chunks has none', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', undefined],
+    ['has the length that it was given', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', '5'],
+  ])('%s', async (_name, bytes, length) => {
+    const origin = await startOrigin(answering(bytes))
+    const { port } = await startProxy(origin.url)
+    const session = connect(`http://127.0.0.1:${port}`)
+    const [answer] = await once(session.request({ ':method': 'HEAD', ':authority': 'a' }), 'response')
+    session.destroy()
+    expect(answer['content-length']).toBe(length)
+  })
+})
+
+describe('asking for a tunnel', () => {
+  const asking = (protocol: string): Buffer =>
+    headers(1, block(...fields(GET, { ':method': 'CONNECT' }, [':protocol', protocol])), 0)
+
+  it.each(['web socket', 'websocket\r\nx: y', 'websocket, h2c', '', '\xe4'])(
+    'reaches no origin with a protocol that is none: %j',
+    async protocol => {
+      const origin = await startOrigin(answering(OK))
+      const { port } = await startProxy(origin.url)
+      const client = await FrameClient.connect(port)
+      client.send(asking(protocol))
+      await client.until(() => client.isDone(1) || client.goaway !== undefined || client.raw.ended)
+      expect(client.answer(1).statuses.every(status => status >= 400)).toBe(true)
+      expect(origin.received).toEqual([])
+    },
+  )
+
+  it.each(['h2c', 'h2', 'tls/1.0', 'http/1.1'])('changes no origin to %s', async protocol => {
+    const origin = await startOrigin(answering(OK))
+    const { port } = await startProxy(origin.url)
+    const client = await FrameClient.connect(port)
+    client.send(asking(protocol))
+    await client.until(() => client.isDone(1))
+    expect(client.answer(1).statuses.every(status => status >= 400)).toBe(true)
+    expect(origin.received.join('')).not.toMatch(/upgrade/i)
   })
 })
 

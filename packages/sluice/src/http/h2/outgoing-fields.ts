@@ -79,7 +79,9 @@ export function frame(
   // The platform itself ends a stream with 205, which has no body either (RFC 9110, 15.3.6).
   const bodiless = isBodiless(status) || status === 205 || method === 'HEAD'
   const length = lengthOf(declared, body.length, bodiless)
-  const told = status === 304 ? declared !== undefined : status !== 204 && status !== 205
+  // The answer to a HEAD is empty either way; that GET's would be empty is said only if it was declared.
+  const known = declared !== undefined || (status !== 304 && !(method === 'HEAD' && body.length === 0))
+  const told = known && status !== 204 && status !== 205
   if (length !== undefined && told) fields.push('content-length', `${length}`)
   return { ends: bodiless || body.length === 0, length }
 }
