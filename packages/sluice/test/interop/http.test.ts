@@ -19,8 +19,11 @@ let secure = ''
 
 async function service(request: HttpRequest) {
   switch (request.path) {
-    case '/echo':
-      return respond(request.body)
+    case '/echo': {
+      // Behind a body whose length is told, trailers go out only if they are announced.
+      const trailer = request.headers.get('trailer')
+      return respond(request.body, trailer === undefined ? {} : { headers: { trailer } })
+    }
     case '/length':
       return text(String((await request.body.bytes({ limit: '10mb' })).length))
     case '/download':
