@@ -98,8 +98,10 @@ function install() {
   for (const file of readdirSync(join(root, 'examples')).filter(file => file.endsWith('.ts'))) {
     cpSync(join(root, 'examples', file), join(folder, 'src', file))
   }
-  const types = ['typescript', '@types/node'].map(name => `${name}@${development[name]}`)
-  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', `./${tarball}`, ...types])
+  // The compiler, and what the examples use beside the package.
+  const used = ['typescript', '@types/node', 'express', '@types/express']
+  const others = used.map(name => `${name}@${development[name]}`)
+  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', `./${tarball}`, ...others])
 }
 
 /** @param {string} node */
