@@ -108,6 +108,8 @@ const secure = await listen(
 )
 
 const input = createInterface({ input: process.stdin })
+// Whoever asked for it is gone.
+process.stdin.on('end', () => process.exit(1))
 input.on('line', async line => {
   if (line === 'report') {
     process.stdout.write(`${JSON.stringify(await report())}\n`)
