@@ -437,6 +437,13 @@ export const errorTable = {
     status: 500,
     meaning: 'A body was read twice; it can be read once.',
   },
+  HTTP_BODY_UNREAD: {
+    side: 'internal',
+    retry: 'never',
+    status: 500,
+    meaning:
+      'A service was given an answer, and neither read nor discarded its body. One that answers something else calls `body.discard()`.',
+  },
   HTTP_EXPECTATION_FAILED: {
     side: 'downstream',
     retry: 'never',

@@ -51,7 +51,7 @@ export interface UpstreamOptions<in Needs = unknown> {
   readonly responseTimeout?: Duration
   /**
    * How long the body of an answer may stand still while the client takes it: an EventSource has to send a comment within
-   * this time.
+   * this time. It counts from when the request has been sent. And how long the body may wait for somebody to read it.
    * @default '60s'
    */
   readonly bodyTimeout?: Duration

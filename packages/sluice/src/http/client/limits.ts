@@ -8,7 +8,7 @@ export interface UpstreamLimits {
   /** How long the head of a response may take, from when the request has been sent. */
   readonly responseTimeout: number
   /**
-   * How long a response's body may stand still while it is wanted. There is no least rate, as there is for clients: an
+   * How long a response's body may stand still while it is wanted and the request has been sent. There is no least rate, as there is for clients: an
    * EventSource says little, and an upstream that is slow on purpose is no stranger.
    */
   readonly bodyTimeout: number

@@ -5,6 +5,7 @@ import { SluiceError } from '../../core/index.ts'
 import { type Connected, isResetTakenForEnd, type Stream } from '../../net/index.ts'
 import { Body } from '../body.ts'
 import { CONTINUE_TIMEOUT, type UpstreamLimits } from '../client/limits.ts'
+import { stoodStill } from '../client/stood-still.ts'
 import type { UpstreamExchange, UpstreamObserver, UpstreamRequest } from '../client/upstream.ts'
 import { type Swept, sweep } from '../sweep.ts'
 import type { BodyLimits } from './body-decoder.ts'
@@ -128,12 +129,11 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
       this.close()
     } else if (exchange.held && !exchange.answered) {
       exchange.release()
-    } else if (exchange.wanted) {
-      const what = `the body of the answer stood still for ${bodyTimeout} ms`
-      this.#fail(new SluiceError('HTTP_UPSTREAM_BODY_TIMEOUT', what))
     } else if (exchange.waiting) {
       const what = `it took nothing of the request for ${writeTimeout} ms`
       this.#fail(new SluiceError('HTTP_UPSTREAM_WRITE_TIMEOUT', what))
+    } else if (exchange.wanted || exchange.unread) {
+      this.#fail(stoodStill(bodyTimeout, exchange.unread))
     } else if (!exchange.answered) {
       const what = `the head of its answer did not come within ${responseTimeout} ms`
       this.#fail(new SluiceError('HTTP_UPSTREAM_TIMEOUT', what))
@@ -146,11 +146,12 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
     if (exchange === undefined) return
     const { responseTimeout, bodyTimeout, writeTimeout } = this.#limits
     let limit = Number.POSITIVE_INFINITY
-    if (exchange.wanted) limit = bodyTimeout
-    else if (exchange.held && !exchange.answered) limit = CONTINUE_TIMEOUT
+    if (exchange.held && !exchange.answered) limit = CONTINUE_TIMEOUT
     else if (exchange.waiting) limit = writeTimeout
-    // While the request is being sent, it is the client's progress that counts.
-    else if (!exchange.answered && !exchange.sending) limit = responseTimeout
+    // While the request is being sent, it is the client's progress that counts, as that may be what the answer waits for.
+    else if (exchange.uploading) limit = Number.POSITIVE_INFINITY
+    else if (exchange.wanted || exchange.unread) limit = bodyTimeout
+    else if (!exchange.answered) limit = responseTimeout
     this.deadline = sweep.now + limit
   }
 

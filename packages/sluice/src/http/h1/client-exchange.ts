@@ -68,6 +68,11 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
     return this.#outgoing !== undefined || this.#held
   }
 
+  /** Whether the body of the request is on its way. */
+  get uploading(): boolean {
+    return this.#outgoing !== undefined
+  }
+
   /** Whether the body waits for 100. */
   get held(): boolean {
     return this.#held
@@ -81,6 +86,11 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
   /** Whether bytes of the response's body can be taken now. */
   get wanted(): boolean {
     return this.#incoming?.wanted === true
+  }
+
+  /** Whether a body is coming that nobody has begun to read. */
+  get unread(): boolean {
+    return this.#incoming?.started === false
   }
 
   /** Whether a body is coming that nobody wants now. */
@@ -244,7 +254,7 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
       this.#owner.waitsAnew()
       return
     }
-    // An upstream that has answered already does not miss the rest; its answer may go on.
+    // It must not take what it got for the whole. What it has answered so far is not an answer to that, either.
     this.fail(isSluiceError(error) ? error : new SluiceError('INTERNAL', 'the body failed', { cause: error }))
     this.#owner.abandon()
   }

@@ -10,8 +10,8 @@ import { read } from './client-stream.ts'
 export interface ResponseBodyOwner {
   /** Whether the upstream has said that it is complete: nothing is missing but what waits here to be read. */
   readonly complete: boolean
-  /** Bytes are wanted from now on, or not. */
-  bodyWanted(wanted: boolean): void
+  /** Bytes are wanted from now on, or not any more. */
+  bodyWanted(): void
   /** So many bytes have come. */
   bodyProgress(): void
   /** All of it has been handed over. */
@@ -45,6 +45,16 @@ export class Http2ResponseBody implements BodySource {
     this.#owner = owner
   }
 
+  /** Whether nobody has begun to read it. */
+  get unread(): boolean {
+    return !this.#started && !this.#over
+  }
+
+  /** Whether bytes of it are wanted now, or it waits for somebody who wants it. */
+  get wanted(): boolean {
+    return !this.#over && !this.#paused
+  }
+
   start(sink: BodySink): void {
     if (this.#started) return
     this.#started = true
@@ -54,14 +64,14 @@ export class Http2ResponseBody implements BodySource {
       return
     }
     read(this.#stream)
-    this.#owner.bodyWanted(true)
+    this.#owner.bodyWanted()
   }
 
   pause(): void {
     if (this.#over || this.#paused) return
     this.#paused = true
     this.#stream.pause()
-    this.#owner.bodyWanted(false)
+    this.#owner.bodyWanted()
   }
 
   resume(): void {
@@ -72,7 +82,7 @@ export class Http2ResponseBody implements BodySource {
       queueMicrotask(() => this.#deliver())
       return
     }
-    this.#owner.bodyWanted(true)
+    this.#owner.bodyWanted()
     this.#stream.resume()
   }
 

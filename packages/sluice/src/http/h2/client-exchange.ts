@@ -3,6 +3,7 @@ import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
 import { logger, SluiceError } from '../../core/index.ts'
 import { Body } from '../body.ts'
 import { CONTINUE_TIMEOUT, type UpstreamLimits } from '../client/limits.ts'
+import { stoodStill } from '../client/stood-still.ts'
 import type {
   UpstreamExchange,
   UpstreamObserver,
@@ -105,14 +106,15 @@ export class Http2ClientExchange
     this.#watch()
   }
 
-  /** Sets the deadline for what is being waited for from here on; of a body's, its reader tells. */
+  /** Sets the deadline for what is being waited for from here on. */
   #watch(): void {
-    const { responseTimeout, writeTimeout } = this.#owner.limits
+    const { responseTimeout, bodyTimeout, writeTimeout } = this.#owner.limits
     if (this.#outgoing?.held === true) this.deadline = sweep.now + CONTINUE_TIMEOUT
-    // While the request is being sent, it is the client's progress that counts.
+    // While the request is being sent, it is the client's progress that counts, as that may be what the answer waits for.
     else if (this.#outgoing?.sending === true) this.deadline = Number.POSITIVE_INFINITY
     else if (this.#over) this.deadline = sweep.now + writeTimeout
     else if (this.#observer !== undefined) this.deadline = sweep.now + responseTimeout
+    else this.deadline = this.#incoming?.wanted === true ? sweep.now + bodyTimeout : Number.POSITIVE_INFINITY
   }
 
   expire(): void {
@@ -124,8 +126,7 @@ export class Http2ClientExchange
       const what = `the head of its answer did not come within ${responseTimeout} ms`
       this.#fail(new SluiceError('HTTP_UPSTREAM_TIMEOUT', what))
     } else if (!this.#over) {
-      const what = `the body of the answer stood still, or came too slowly, for ${bodyTimeout} ms`
-      this.#fail(new SluiceError('HTTP_UPSTREAM_BODY_TIMEOUT', what))
+      this.#fail(stoodStill(bodyTimeout, this.#incoming?.unread === true))
     } else {
       // The response is complete, and the request does not come to an end.
       this.#reset()
@@ -177,13 +178,13 @@ export class Http2ClientExchange
     else this.#fail(failure(error, 'the body of the request failed'))
   }
 
-  bodyWanted(wanted: boolean): void {
-    this.deadline = wanted ? sweep.now + this.#owner.limits.bodyTimeout : Number.POSITIVE_INFINITY
+  bodyWanted(): void {
+    this.#watch()
   }
 
   bodyProgress(): void {
     this.#owner.heardOf()
-    this.deadline = sweep.now + this.#owner.limits.bodyTimeout
+    this.#watch()
   }
 
   bodyBroken(error?: SluiceError): void {
@@ -219,6 +220,7 @@ export class Http2ClientExchange
       return
     }
     this.#observer = undefined
+    if (!this.#over) this.#watch()
     this.#owner.answered()
     try {
       observer.responded(response)
