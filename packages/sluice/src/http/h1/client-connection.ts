@@ -11,6 +11,7 @@ import { type Swept, sweep } from '../sweep.ts'
 import type { BodyLimits } from './body-decoder.ts'
 import { closedEarly, malformed } from './client-errors.ts'
 import { type ClientExchangeOwner, Http1ClientExchange } from './client-exchange.ts'
+import { Outbox } from './outbox.ts'
 import { type ResponseHead, ResponseHeadParser } from './response-head-parser.ts'
 
 /** Who lends the connection for requests. */
@@ -45,11 +46,13 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
   #used = false
   /** How long the upstream keeps it while it is idle, in seconds, if it said so. */
   idleHint: number | undefined
+  readonly out: Outbox
   deadline: number = Number.POSITIVE_INFINITY
 
   constructor(connected: Connected, limits: UpstreamLimits, owner: ClientConnectionOwner) {
     this.#connected = connected
     this.#socket = connected.socket
+    this.out = new Outbox(connected.socket)
     this.#limits = limits
     this.#bodyLimits = {
       body: Number.POSITIVE_INFINITY,
@@ -86,7 +89,7 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
    */
   send(request: UpstreamRequest, observer: UpstreamObserver): UpstreamExchange & { readonly begun: boolean } {
     this.#used = true
-    const exchange = new Http1ClientExchange(this, this.#socket, request, observer)
+    const exchange = new Http1ClientExchange(this, request, observer)
     this.#exchange = exchange
     try {
       exchange.begin()

@@ -1,5 +1,4 @@
 // One request to an upstream and its response on an HTTP/1.1 connection (RFC 9112).
-import type { Socket } from 'node:net'
 import { isSluiceError, SluiceError } from '../../core/index.ts'
 import type { Stream } from '../../net/index.ts'
 import { Body } from '../body.ts'
@@ -9,11 +8,13 @@ import type { UpstreamExchange, UpstreamObserver, UpstreamRequest } from '../cli
 import type { BodyLimits } from './body-decoder.ts'
 import { requestHead } from './client-request.ts'
 import { IncomingBody } from './incoming-body.ts'
+import type { Outbox } from './outbox.ts'
 import { OutgoingBody, type OutgoingOwner, writeWhole } from './outgoing-body.ts'
 import type { ResponseHead } from './response-head-parser.ts'
 
 /** The connection that an exchange takes place on. */
 export interface ClientExchangeOwner {
+  readonly out: Outbox
   /** What is waited for has changed: bytes of the body are wanted, or the upstream has to take what was written. */
   waitsAnew(): void
   /** The exchange can't be completed, or nobody waits for it: the connection must be closed at once. */
@@ -22,7 +23,6 @@ export interface ClientExchangeOwner {
 
 export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
   readonly #owner: ClientExchangeOwner
-  readonly #socket: Socket
   readonly #request: UpstreamRequest
   readonly #observer: UpstreamObserver
   #incoming: IncomingBody | undefined
@@ -37,14 +37,8 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
   /** An informational response said that the connection ends with this exchange, or contradicted itself. */
   #last = false
 
-  constructor(
-    owner: ClientExchangeOwner,
-    socket: Socket,
-    request: UpstreamRequest,
-    observer: UpstreamObserver,
-  ) {
+  constructor(owner: ClientExchangeOwner, request: UpstreamRequest, observer: UpstreamObserver) {
     this.#owner = owner
-    this.#socket = socket
     this.#request = request
     this.#observer = observer
   }
@@ -112,14 +106,14 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
     const { body, expectsContinue } = this.#request
     const head = requestHead(this.#request)
     if (body.length === 0) {
-      this.#socket.write(head, 'latin1')
+      this.#owner.out.write(head)
       return
     }
     if (expectsContinue) {
       this.#held = true
-      this.#socket.write(head, 'latin1')
+      this.#owner.out.write(head)
     } else if (body.inMemory && (body.length ?? 0) <= PIECE) {
-      writeWhole(this.#socket, head, body)
+      writeWhole(this.#owner.out, head, body)
     } else {
       this.#sendBody(head)
     }
@@ -136,7 +130,7 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
   #sendBody(head: string): void {
     const { body } = this.#request
     const framing = body.length === undefined ? 'chunked' : 'length'
-    this.#outgoing = new OutgoingBody(this.#socket, framing, body.length ?? 0, this)
+    this.#outgoing = new OutgoingBody(this.#owner.out, framing, body.length ?? 0, this)
     // One that is in memory can be sent again.
     this.#outgoing.begin(head, body.inMemory ? Body.from(body.whole) : body)
   }

@@ -11,7 +11,8 @@ import type { HttpResponse, Tunnel } from '../response.ts'
 import { bodyDeadline, type Swept, sweep } from '../sweep.ts'
 import { Closing, LINGER } from './closing.ts'
 import { CLOSED, CLOSING, EXCHANGE, HEAD, TAKING, TUNNEL } from './connection-state.ts'
-import { type ExchangeLimits, type ExchangeOwner, Http1Exchange, writeRefusal } from './exchange.ts'
+import { type ExchangeOwner, Http1Exchange, writeRefusal } from './exchange.ts'
+import { Outbox } from './outbox.ts'
 import { type RequestHead, RequestHeadParser } from './request-head.ts'
 
 const NOTHING = Buffer.alloc(0)
@@ -21,7 +22,6 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   readonly #socket: Socket
   readonly #service: Service<HttpRequest<C>, HttpResponse>
   readonly #limits: HttpLimits
-  readonly #bodyLimits: ExchangeLimits
   readonly #parser: RequestHeadParser
   readonly #scheme: 'http' | 'https'
   readonly #done = Promise.withResolvers<void>()
@@ -40,6 +40,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   /** Whether another request can follow the one that was answered. */
   #keepAlive = true
 
+  readonly out: Outbox
   deadline: number
 
   constructor(
@@ -50,14 +51,10 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   ) {
     this.#connection = connection
     this.#socket = connection.socket
+    this.out = new Outbox(connection.socket)
     this.#scheme = scheme
     this.#service = service
     this.#limits = limits
-    this.#bodyLimits = {
-      body: limits.body,
-      trailers: { bytes: limits.head, line: 0, fields: limits.fields },
-      development: limits.development,
-    }
     this.#parser = new RequestHeadParser(limits)
     this.deadline = sweep.now + limits.headTimeout
   }
@@ -138,6 +135,8 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     if (this.#state === CLOSING || this.#state === CLOSED) return
     if (!logged) logFailure(this.#connection, error, 'an answer was cut')
     this.#exchange?.close(errorCode(error))
+    // Answers before this one may be complete.
+    this.out.flush()
     this.#connection.reset()
   }
 
@@ -173,6 +172,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)
     socket.off('drain', this.#onDrain)
+    this.out.flush()
     if (this.unread) socket.unshift(this.#input.subarray(this.#at))
     this.#input = NOTHING
     this.#at = 0
@@ -244,7 +244,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
 
   /** A head is complete. */
   #begin(head: RequestHead): void {
-    const exchange = new Http1Exchange(this, this.#connection, this.#scheme, head, this.#bodyLimits)
+    const exchange = new Http1Exchange(this, this.#connection, this.#scheme, head, this.#limits)
     this.#exchange = exchange
     this.#state = EXCHANGE
     this.deadline = Number.POSITIVE_INFINITY
@@ -302,7 +302,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   /** Answers a request that has no service, and closes. */
   #refuse(error: SluiceError): void {
     logFailure(this.#connection, error, 'a request was refused')
-    writeRefusal(this.#socket, error)
+    writeRefusal(this.out, error)
     this.#close()
   }
 

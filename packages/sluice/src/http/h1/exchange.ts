@@ -1,18 +1,18 @@
 // One request and its answer on an HTTP/1.1 connection (RFC 9112).
-import type { Socket } from 'node:net'
 import { type Service, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
 import { Body } from '../body.ts'
 import { PIECE } from '../body-streams.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
+import type { HttpLimits } from '../limits.ts'
 import { discardBody, invalidResponse, isPromise } from '../outgoing.ts'
 import { type HttpRequest, ReceivedRequest, type RequestOwner } from '../request.ts'
 import type { RequestRecord } from '../request-record.ts'
 import type { HttpResponse, Tunnel } from '../response.ts'
 import { isInformational, reasonPhrase } from '../status.ts'
-import type { BodyLimits } from './body-decoder.ts'
 import { IncomingBody } from './incoming-body.ts'
+import type { Outbox } from './outbox.ts'
 import { OutgoingBody, type OutgoingOwner, writeWhole } from './outgoing-body.ts'
 import type { RequestHead } from './request-head.ts'
 import { responseHead } from './response-head.ts'
@@ -20,13 +20,9 @@ import { responseHead } from './response-head.ts'
 /** Bytes of a body that nobody wants that are thrown away to keep the connection. */
 const WASTE_LIMIT = 256 * 1024
 
-export interface ExchangeLimits extends BodyLimits {
-  /** Whether answers to failed requests show what happened inside. */
-  readonly development: boolean
-}
-
 /** The connection that an exchange takes place on. */
 export interface ExchangeOwner {
+  readonly out: Outbox
   /** Whether no request can follow this one, whatever it is answered. */
   readonly last: boolean
   /** Whether bytes have come that nobody has looked at. */
@@ -43,7 +39,6 @@ export interface ExchangeOwner {
 
 export class Http1Exchange<C extends Connection> implements OutgoingOwner, RequestOwner {
   readonly #owner: ExchangeOwner
-  readonly #socket: Socket
   readonly #head: RequestHead
   readonly #request: ReceivedRequest<C>
   readonly #development: boolean
@@ -70,16 +65,18 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
     connection: C,
     scheme: 'http' | 'https',
     head: RequestHead,
-    limits: ExchangeLimits,
+    limits: HttpLimits,
   ) {
     this.#owner = owner
     this.#development = limits.development
-    this.#socket = connection.socket
     this.#head = head
     const { bodyLength } = head
     let body = Body.empty
     if (bodyLength !== 0) {
-      this.#incoming = new IncomingBody(bodyLength, limits, first => this.#onWanted(first))
+      const trailers = { bytes: limits.head, line: 0, fields: limits.fields }
+      this.#incoming = new IncomingBody(bodyLength, { body: limits.body, trailers }, first =>
+        this.#onWanted(first),
+      )
       body = Body.of(this.#incoming, bodyLength < 0 ? undefined : bodyLength)
     }
     this.#request = new ReceivedRequest(head, scheme, body, connection, this)
@@ -198,7 +195,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
   inform(status: number, headers: HeaderList): void {
     if (this.#over || this.#answering || this.#head.version === '1.0') return
     if (!isInformational(status)) throw invalidResponse(`${status} is no informational status, 102 to 199`)
-    this.#socket.write(`HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n${headers.toLines()}\r\n`, 'latin1')
+    this.#owner.out.write(`HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n${headers.toLines()}\r\n`)
   }
 
   bodyWaits(): void {
@@ -228,7 +225,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
   #sendContinue(): void {
     if (!this.#head.expectsContinue || this.#continued || this.#incoming === undefined) return
     this.#continued = true
-    if (!this.#owner.unread) this.#socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
+    if (!this.#owner.unread) this.#owner.out.write('HTTP/1.1 100 Continue\r\n\r\n')
   }
 
   #onFailure(error: unknown): void {
@@ -281,7 +278,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
     record?.answer(response.status)
     if (framing === 'none') {
       body.discard()
-      this.#socket.write(text, 'latin1')
+      this.#owner.out.write(text)
       if (response.tunnel === undefined) {
         this.#finish()
       } else {
@@ -292,14 +289,14 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
     }
     // What is longer goes out piece by piece.
     if (framing === 'length' && length <= PIECE && body.inMemory) {
-      writeWhole(this.#socket, text, body)
+      writeWhole(this.#owner.out, text, body)
       body.markUsed()
       if (record !== undefined) record.sent = length
       this.#finish()
       return
     }
     this.#closeDelimited = framing === 'close'
-    this.#outgoing = new OutgoingBody(this.#socket, framing, length, this)
+    this.#outgoing = new OutgoingBody(this.#owner.out, framing, length, this)
     this.#outgoing.begin(text, body)
     this.#owner.waitsAnew()
   }
@@ -329,8 +326,8 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
 }
 
 /** Writes the answer to a request that can't be asked of a service. The connection must be closed after it. */
-export function writeRefusal(socket: Socket, error: unknown): void {
+export function writeRefusal(out: Outbox, error: unknown): void {
   const answer = failureAnswer(error)
   const { text } = responseHead(answer, { method: 'GET', version: '1.1', keepAlive: false })
-  writeWhole(socket, text, answer.body)
+  writeWhole(out, text, answer.body)
 }

@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls'
 import { logger, SluiceError } from '../../core/index.ts'
 import type { Body, BodySink, BodySource } from '../body.ts'
 import type { HeaderList } from '../headers.ts'
+import type { Outbox } from './outbox.ts'
 
 /** A chunk up to this size is copied together with its framing; a longer one goes out beside it. */
 const COPIED = 4096
@@ -26,6 +27,7 @@ export class OutgoingBody implements BodySink {
    * from it later, and would have to copy what is lent.
    */
   readonly borrows: boolean
+  readonly #out: Outbox
   readonly #socket: Socket
   readonly #framing: OutgoingFraming
   readonly #owner: OutgoingOwner
@@ -36,9 +38,10 @@ export class OutgoingBody implements BodySink {
   #waiting = false
   #sent = 0
 
-  constructor(socket: Socket, framing: OutgoingFraming, length: number, owner: OutgoingOwner) {
-    this.#socket = socket
-    this.borrows = socket instanceof TLSSocket
+  constructor(out: Outbox, framing: OutgoingFraming, length: number, owner: OutgoingOwner) {
+    this.#out = out
+    this.#socket = out.socket
+    this.borrows = out.socket instanceof TLSSocket
     this.#framing = framing
     this.#left = length
     this.#owner = owner
@@ -58,9 +61,7 @@ export class OutgoingBody implements BodySink {
    * Writes the head and begins with the body; what comes of it in the same turn goes out in one write with the head.
    */
   begin(head: string, body: Body): void {
-    this.#socket.cork()
-    this.#socket.write(head, 'latin1')
-    process.nextTick(uncork, this.#socket)
+    this.#out.write(head)
     this.#source = body.pipe(this)
     if (this.#waiting) this.#source.pause()
   }
@@ -163,10 +164,10 @@ export class OutgoingBody implements BodySink {
 }
 
 /** One write for the head and a body that is in memory. */
-export function writeWhole(socket: Socket, head: string, body: Body): void {
+export function writeWhole(out: Outbox, head: string, body: Body): void {
   const { latin1 } = body
   if (latin1 !== undefined) {
-    socket.write(head + latin1, 'latin1')
+    out.write(head + latin1)
     return
   }
   const { whole = '', length = 0 } = body
@@ -174,7 +175,8 @@ export function writeWhole(socket: Socket, head: string, body: Body): void {
   bytes.write(head, 0, 'latin1')
   if (typeof whole === 'string') bytes.write(whole, head.length, 'utf8')
   else whole.copy(bytes, head.length)
-  socket.write(bytes)
+  out.hold()
+  out.socket.write(bytes)
 }
 
 /** The end of a chunked body, with trailers (RFC 9112, 7.1.2). */
@@ -184,8 +186,4 @@ export function lastChunk(trailers: HeaderList | undefined): string {
     for (const [name, value] of trailers) text += `${name}: ${value}\r\n`
   }
   return `${text}\r\n`
-}
-
-function uncork(socket: Socket): void {
-  socket.uncork()
 }
