@@ -1,98 +1,73 @@
 // Writes fields of HTTP/2 (RFC 7541) as strings with one character per byte, since heads are put together as strings.
-import { STATIC_TABLE } from './static-table.ts'
+// Fields that repeat go into the dynamic table: the next answers are shorter, and take less time, by that.
+import { type EncoderName, encoderName, REPEATED_NAMES, staticField } from './encoder-names.ts'
+import { FIELD_OVERHEAD } from './field.ts'
+import { copyOf, integerLiteral, stringLiteral } from './literals.ts'
+import { STATIC_ENTRIES } from './static-table.ts'
 
-/** What may not stay in any table on the way (RFC 7541, 7.1.3). */
-const SECRET = new Set(['authorization', 'cookie', 'proxy-authorization', 'set-cookie'])
-
-const WITHOUT_INDEXING = 0x00
-const NEVER_INDEXED = 0x10
-
-/** The table is not larger, even if the peer would let it, in bytes: as large as it is at first (RFC 9113, 6.5.2). */
+/** The table is as large as it is at first (RFC 9113, 6.5.2), even if the peer would let it be larger, in bytes. */
 const MOST_TABLE = 4096
+/** As many entries as there can be, a power of two. */
+const ROOM = MOST_TABLE / FIELD_OVERHEAD
+/** No entry takes more than this part of the table, lest a long one push out all others again and again. */
+const MOST_PART = 1 / 2
+/**
+ * How many values of a name are put in at first; further ones as others are found again. A name with another value in
+ * each answer has no more than these.
+ */
+const CREDIT = 8
+/** So many values of a name are looked through; an older one is forgotten, though it may still be in the table. */
+const MOST_VALUES = 8
 
-/** Names beyond the static table whose bytes are kept, and how long they may be. */
-const MOST_LEARNT = 512
-const LONGEST_LEARNT = 64
-
-/** How fields of a name begin. */
-interface Name {
-  /** A literal, up to its value. */
-  readonly literal: string
-  /** The values in the static table, and the fields with them; most names have one, the empty one. */
-  readonly values: readonly string[]
-  readonly indexed: readonly string[]
+/** An entry of the dynamic table. */
+interface Entry {
+  readonly value: string
+  readonly size: number
+  /** Counted up from 0 with each that is put in. */
+  readonly number: number
+  readonly values: Values
 }
 
-/** The byte of each value below 256. */
-const BYTES: readonly string[] = Array.from({ length: 256 }, (_each, byte) => String.fromCharCode(byte))
-
-/** RFC 7541, 5.1. @param pattern the bits before the prefix; `most` the ones of the prefix */
-function integer(value: number, pattern: number, most: number): string {
-  if (value < most) return BYTES[pattern | value] as string
-  let bytes = BYTES[pattern | most] as string
-  let rest = value - most
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes += BYTES[(rest % 0x80) | 0x80] as string
-  return bytes + BYTES[rest]
+/** The entries with one name. */
+interface Values {
+  readonly entries: Entry[]
+  credit: number
 }
 
-/** RFC 7541, 5.2, without Huffman: smaller bytes are not worth the time here. */
-function string(text: string): string {
-  return text.length < 0x7f ? (BYTES[text.length] as string) + text : integer(text.length, 0, 0x7f) + text
-}
-
-const STATIC_NAMES: ReadonlyMap<string, Name> = staticNames()
-const STATUSES: readonly string[] = Array.from({ length: 1000 }, (_each, status) =>
-  status < 100 ? '' : encode(nameOf(':status'), String(status)),
+/** An indexed field (RFC 7541, 6.1), by its place in the dynamic table from 0. */
+const INDEXED: readonly string[] = Array.from({ length: ROOM }, (_each, place) =>
+  integerLiteral(STATIC_ENTRIES + 1 + place, 0x80, 0x7f),
 )
-/** Names are those of applications: few, and the same for all connections. */
-const learnt = new Map<string, Name>()
 
-function staticNames(): Map<string, Name> {
-  const names = new Map<string, { literal: string; values: string[]; indexed: string[] }>()
-  for (const [index, field] of STATIC_TABLE.entries()) {
-    if (field === undefined) continue
-    const { name, value } = field
-    const secret = SECRET.has(name)
-    let known = names.get(name)
-    if (known === undefined) {
-      const literal = integer(index, secret ? NEVER_INDEXED : WITHOUT_INDEXING, 0x0f)
-      known = { literal, values: [], indexed: [] }
-      names.set(name, known)
-    }
-    if (secret) continue
-    known.values.push(value)
-    known.indexed.push(integer(index, 0x80, 0x7f))
-  }
-  return names
-}
-
-function nameOf(name: string): Name {
-  return STATIC_NAMES.get(name) ?? learnt.get(name) ?? learn(name)
-}
-
-function learn(name: string): Name {
-  // A copy: the name may be a slice of a head that would stay with it.
-  const copy = Buffer.from(name, 'latin1').toString('latin1')
-  const known = { literal: (BYTES[WITHOUT_INDEXING] as string) + string(copy), values: [], indexed: [] }
-  if (copy.length <= LONGEST_LEARNT && learnt.size < MOST_LEARNT) learnt.set(copy, known)
-  return known
-}
-
-function encode({ literal, values, indexed }: Name, value: string): string {
-  const at = values.indexOf(value)
-  return at < 0 ? literal + string(value) : (indexed[at] as string)
-}
+/** Status fields, by their number. */
+const STATUSES: readonly string[] = Array.from({ length: 1000 }, (_each, status) => {
+  const name = encoderName(':status')
+  const value = String(status)
+  return staticField(name, value) ?? name.literal + stringLiteral(value)
+})
 
 /** RFC 7541, 6.3. */
 function sizeUpdate(size: number): string {
-  return integer(size, 0x20, 0x1f)
+  return integerLiteral(size, 0x20, 0x1f)
 }
 
+/**
+ * All that it gives out must be sent, in that order, and each block begins with what `begin` gives: the peer's table
+ * follows from what it reads.
+ */
 export class HpackEncoder {
+  /** By the number of the name; made when they are needed. */
+  readonly #values: (Values | undefined)[] = new Array(REPEATED_NAMES).fill(undefined)
+  /** The dynamic table: by number, modulo the room. */
+  #ring: (Entry | undefined)[] = []
+  #oldest = 0
+  #next = 0
+  #size = 0
+
   #limit = MOST_TABLE
-  /** What the peer knows that the size of the table is. */
+  /** What the peer was told that the size of its table is. */
   #told = MOST_TABLE
-  /** The smallest limit since the peer was told. */
+  /** The smallest limit since then. */
   #smallest = MOST_TABLE
 
   /** @param status three digits */
@@ -107,13 +82,28 @@ export class HpackEncoder {
    * @param value Latin-1
    */
   field(name: string, value: string): string {
-    return encode(nameOf(name), value)
+    const known = encoderName(name)
+    if (known.repeated >= 0) {
+      const values = this.#values[known.repeated]
+      if (values !== undefined) {
+        const { entries } = values
+        for (let at = 0; at < entries.length; at++) {
+          const entry = entries[at] as Entry
+          if (entry.value === value) {
+            if (values.credit < CREDIT) values.credit++
+            return INDEXED[this.#next - 1 - entry.number] as string
+          }
+        }
+      }
+    }
+    return staticField(known, value) ?? this.#literal(known, name, value)
   }
 
   /** The peer's SETTINGS_HEADER_TABLE_SIZE, in bytes. */
   set tableLimit(size: number) {
     this.#limit = Math.min(size, MOST_TABLE)
     this.#smallest = Math.min(this.#smallest, this.#limit)
+    this.#evict(this.#limit)
   }
 
   /**
@@ -121,11 +111,44 @@ export class HpackEncoder {
    * size that the table had since, and the present one (RFC 7541, 4.2).
    */
   begin(): string {
-    const smallest = this.#smallest
     const limit = this.#limit
-    const told = this.#told
-    if (told === limit && smallest === limit) return ''
-    this.#told = this.#smallest = limit
+    const smallest = this.#smallest
+    if (this.#told === limit && smallest === limit) return ''
+    this.#told = limit
+    this.#smallest = limit
     return smallest < limit ? sizeUpdate(smallest) + sizeUpdate(limit) : sizeUpdate(limit)
+  }
+
+  #literal(known: EncoderName, name: string, value: string): string {
+    const size = name.length + value.length + FIELD_OVERHEAD
+    if (known.repeated < 0 || size > this.#limit * MOST_PART) return known.literal + stringLiteral(value)
+    const values = this.#values[known.repeated] ?? { entries: [], credit: CREDIT }
+    this.#values[known.repeated] = values
+    if (values.credit === 0) return known.literal + stringLiteral(value)
+    values.credit--
+    this.#add({ value: copyOf(value), size, number: this.#next, values })
+    return known.added + stringLiteral(value)
+  }
+
+  #add(entry: Entry): void {
+    this.#evict(this.#limit - entry.size)
+    this.#ring[entry.number % ROOM] = entry
+    this.#next++
+    this.#size += entry.size
+    const { entries } = entry.values
+    if (entries.length === MOST_VALUES) entries.shift()
+    entries.push(entry)
+  }
+
+  #evict(size: number): void {
+    while (this.#size > size) {
+      const entry = this.#ring[this.#oldest % ROOM]
+      this.#ring[this.#oldest % ROOM] = undefined
+      this.#oldest++
+      if (entry === undefined) continue
+      this.#size -= entry.size
+      // Unless it was forgotten before, it is the first: they are in the order in which they came.
+      if (entry.values.entries[0] === entry) entry.values.entries.shift()
+    }
   }
 }
