@@ -112,11 +112,12 @@ export class HpackEncoder {
    */
   begin(): string {
     const limit = this.#limit
+    const told = this.#told
     const smallest = this.#smallest
-    if (this.#told === limit && smallest === limit) return ''
+    if (told === limit && smallest === limit) return ''
     this.#told = limit
     this.#smallest = limit
-    return smallest < limit ? sizeUpdate(smallest) + sizeUpdate(limit) : sizeUpdate(limit)
+    return (smallest < told && smallest < limit ? sizeUpdate(smallest) : '') + sizeUpdate(limit)
   }
 
   #literal(known: EncoderName, name: string, value: string): string {
