@@ -227,7 +227,7 @@ describe('timeout', () => {
     const client = await RawClient.connect(port)
     client.send(GET)
     await until(() => source.sink !== undefined)
-    client.socket.destroy()
+    client.socket.resetAndDestroy()
     await until(() => source.cancelled === 1)
     await pass(5000)
     expect(source.cancelled).toBe(1)
