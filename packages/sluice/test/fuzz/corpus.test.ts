@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Random } from '../support/random.ts'
 import { checkRequests, checkResponse } from './codec-oracles.ts'
 import { corpus } from './corpus.ts'
+import { checkHpack } from './hpack-oracle.ts'
 import { mutate } from './mutate.ts'
 import { FuzzedProxy } from './proxy-oracles.ts'
 
@@ -25,6 +26,12 @@ describe('responses of the corpus', () => {
       await checkResponse(bytes, new Random(1), method)
       await proxy.checkResponse(bytes, new Random(1), method)
     }
+  })
+})
+
+describe('field sections of the corpus', () => {
+  it.each(corpus('hpack'))('$name', ({ bytes }) => {
+    for (let seed = 0; seed < 20; seed++) checkHpack(bytes, new Random(seed))
   })
 })
 

@@ -2,8 +2,11 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** What is fuzzed: bytes from clients, or bytes from upstreams. */
-export type Kind = 'requests' | 'responses'
+/** What is fuzzed: bytes from clients, bytes from upstreams, or field sections of HTTP/2. */
+export type Kind = 'requests' | 'responses' | 'hpack'
+
+/** How names of files end. */
+const ENDINGS: Readonly<Record<Kind, string>> = { requests: '.http', responses: '.http', hpack: '.hpack' }
 
 export interface Input {
   /** The file's name. */
@@ -17,7 +20,7 @@ function folderOf(kind: Kind): string {
 
 export function corpus(kind: Kind): Input[] {
   const folder = folderOf(kind)
-  const names = readdirSync(folder).filter(name => name.endsWith('.http'))
+  const names = readdirSync(folder).filter(name => name.endsWith(ENDINGS[kind]))
   return names.sort().map(name => ({ name, bytes: readFileSync(`${folder}${name}`) }))
 }
 
@@ -25,6 +28,7 @@ export function corpus(kind: Kind): Input[] {
 export function keepInput(kind: Kind, name: string, bytes: Buffer): string {
   const folder = folderOf(kind)
   mkdirSync(folder, { recursive: true })
-  writeFileSync(`${folder}${name}.http`, bytes)
-  return `${folder}${name}.http`
+  const file = `${folder}${name}${ENDINGS[kind]}`
+  writeFileSync(file, bytes)
+  return file
 }

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { Random } from '../support/random.ts'
 import { checkRequests, checkResponse } from './codec-oracles.ts'
 import { corpus, type Kind, keepInput } from './corpus.ts'
+import { checkHpack } from './hpack-oracle.ts'
 import { mutate } from './mutate.ts'
 import { FuzzedProxy } from './proxy-oracles.ts'
 
@@ -14,7 +15,7 @@ const USAGE = `usage: npm run fuzz -- [--seconds 60] [--seed NUMBER] [--target N
   --seconds  how long                                                           [default: 60]
   --seed     of the first round; the same seed gives the same inputs            [default: the time]
   --target   requests or responses (the codec), proxied-requests or proxied-responses
-             (the whole proxy), or all of them in turn                          [default: all]
+             (the whole proxy), hpack, or all of them in turn                   [default: all]
   FILE       an input of the corpus, to run it alone; its folder says the kind
 `
 
@@ -38,6 +39,7 @@ const targets: Readonly<Record<string, Target>> = {
     kind: 'responses',
     check: (bytes, random) => proxy.checkResponse(bytes, random, random.pick(METHODS)),
   },
+  hpack: { kind: 'hpack', check: async (bytes, random) => checkHpack(bytes, random) },
 }
 
 /** Beyond this the run has found enough. */
@@ -80,6 +82,7 @@ async function fuzz(chosen: readonly [string, Target][], seconds: number, first:
   const inputs = {
     requests: corpus('requests').map(({ bytes }) => bytes),
     responses: corpus('responses').map(({ bytes }) => bytes),
+    hpack: corpus('hpack').map(({ bytes }) => bytes),
   }
   const until = performance.now() + seconds * 1000
   let findings = 0
