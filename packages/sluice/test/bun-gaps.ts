@@ -46,12 +46,6 @@ export const bunGaps: readonly BunGap[] = [
     reason: 'the test answers for dns.lookup, and Bun 1.4 resolves names by itself',
   },
   {
-    file: 'test/robustness/nothing-crashes.test.ts',
-    test: 'behind TLS > ends an HTTP/2 session for data on a stream that nobody opened after the preface, and says so once',
-    reason:
-      'node:http2 of Bun 1.4 takes a DATA frame on an idle stream without a word (RFC 9113, 5.1, asks for an error)',
-  },
-  {
     file: 'src/http/h2/client-frames.test.ts',
     test: 'an upstream that does not speak HTTP/2 > but speaks TLS',
     reason:
@@ -92,52 +86,5 @@ export const bunGaps: readonly BunGap[] = [
     test: 'beside llhttp > accepts nothing that llhttp refuses or understands otherwise',
     reason:
       'node:http of Bun 1.4 does not parse with llhttp; its own parser refuses methods that llhttp knows',
-  },
-  ...[
-    'RFC 9113: frames > end the connection with PROTOCOL_ERROR: 5.1 DATA on an idle stream',
-    'RFC 9113: frames > end the connection with PROTOCOL_ERROR: 5.1 WINDOW_UPDATE on an idle stream',
-    'RFC 9113: frames > end the connection with PROTOCOL_ERROR: 5.3.1 a stream that depends on itself',
-    'RFC 9113: frames > end the connection with FLOW_CONTROL_ERROR: 6.9.2 settings that make a window too large',
-    'RFC 9113: frames > end the connection when SETTINGS do not come first (3.4)',
-    'what HTTP/2 leaves to the platform > ends the connection for an acknowledgement of SETTINGS that nobody waits for (6.5, 6.7)',
-  ].map(test => ({
-    file: 'src/http/h2/frames.test.ts',
-    test,
-    reason: 'node:http2 of Bun 1.4 passes over it, or resets one stream; no request comes of it',
-  })),
-  ...[
-    ...['DATA that is all padding', 'DATA of a byte', 'PRIORITY', 'PRIORITY on one stream'],
-    ...['frames of an unknown type', 'windows for the connection by 1', 'windows for a stream by 1'],
-    ...['windows for a stream that is done', 'RST_STREAM on a stream that is done'],
-  ].map(flood => ({
-    file: 'src/http/h2/floods.test.ts',
-    test: `an HTTP/2 session > ends after a flood of ${flood}`,
-    reason:
-      'node:http2 of Bun 1.4 does not tell how many bytes a session has read, nor of these frames, and does not count them',
-  })),
-  {
-    file: 'src/http/h2/floods.test.ts',
-    test: 'an HTTP/2 session > asks no service for what the client has taken back already',
-    reason: 'node:http2 of Bun 1.4 tells of a stream before it has read the frames that came with it',
-  },
-  {
-    file: 'src/http/h2/traffic.test.ts',
-    test: 'what is no flood > is a session’s whole window of uploads that wait for a service that does not read',
-    reason: 'sessions of Bun 1.4 have a window of 64 KB, as it forgets to open a larger one again',
-  },
-  ...[
-    'goes on for a client that is slow, but not as slow as that',
-    'is cut in the end when the client takes others, but not this one',
-  ].map(test => ({
-    file: 'src/http/h2/traffic.test.ts',
-    test: `an answer over HTTP/2 that waits for its client > ${test}`,
-    reason:
-      'node:http2 of Bun 1.4 does not tell how many bytes a session has written: it is cut after 30 s there',
-  })),
-  {
-    file: 'src/http/h2/floods.test.ts',
-    test: 'many uploads that nobody reads yet are no flood',
-    reason:
-      'Bun 1.4 can not open the window of a session: what the test sends at once would not fit in 64 KB',
   },
 ]

@@ -3,7 +3,7 @@ import { isSluiceError, type Service } from '../core/index.ts'
 import { type Connection, type Head, readHead } from '../net/index.ts'
 import { ActiveConnections } from './active.ts'
 import { Http1Connection } from './h1/connection.ts'
-import { Http2Session } from './h2/session.ts'
+import { Http2Session, PREFACE } from './h2/session.ts'
 import { type HttpLimits, httpLimits, type ServeHttpOptions } from './limits.ts'
 import type { HttpRequest } from './request.ts'
 import type { HttpResponse } from './response.ts'
@@ -12,9 +12,6 @@ import type { HttpResponse } from './response.ts'
 interface MaybeSecure {
   readonly tls?: { readonly alpn: string | undefined } | undefined
 }
-
-/** How an HTTP/2 client begins (RFC 9113, 3.4). No HTTP/1 request begins so: PRI is reserved. */
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 
 /**
  * Serves HTTP/1.1 and HTTP/2 on connections. Below TLS, ALPN says which; without TLS, HTTP/2 begins with its preface
@@ -72,7 +69,7 @@ async function versionOf(
   }
 }
 
-/** The version, as soon as a byte differs from the preface or all of it is there. */
+/** The version, as soon as a byte differs from HTTP/2's preface or all of it is there. No HTTP/1 request begins so: PRI is reserved. */
 function versionIn(bytes: Buffer): Head<1 | 2> | undefined {
   const length = Math.min(bytes.length, PREFACE.length)
   if (bytes.compare(PREFACE, 0, length, 0, length) !== 0) return { value: 1, consumed: 0 }

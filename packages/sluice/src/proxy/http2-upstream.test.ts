@@ -122,7 +122,9 @@ describe('a reverse proxy in front of an upstream that speaks HTTP/2', () => {
 
   it('gives a call that fails at once its status, and one that is cancelled its end', async () => {
     const codes: (number | undefined)[] = []
+    let asked = 0
     const { port: upstream } = await startHttp2Origin((stream, raw) => {
+      asked++
       stream.on('close', () => codes.push(stream.rstCode))
       if (raw[7] !== '/fails') return
       stream.respond(
@@ -139,7 +141,7 @@ describe('a reverse proxy in front of an upstream that speaks HTTP/2', () => {
     const waiting = client.request({ ':method': 'POST', ':path': '/waits', te: 'trailers' })
     waiting.on('error', () => undefined)
     waiting.write('hello')
-    await until(() => codes.length === 1)
+    await until(() => codes.length === 1 && asked === 2)
     waiting.close(http2.constants.NGHTTP2_CANCEL)
     await until(() => codes.length === 2)
     expect(codes).toEqual([0, http2.constants.NGHTTP2_CANCEL])

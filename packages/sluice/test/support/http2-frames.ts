@@ -230,7 +230,11 @@ export class FrameClient {
       if (bytes.length < 9 + length) return
       const payload = bytes.subarray(9, 9 + length)
       const stream = bytes.readUInt32BE(5)
-      this.frames.push({ type: bytes[3] as number, flags: bytes[4] as number, stream, payload })
+      const type = bytes[3] as number
+      const flags = bytes[4] as number
+      this.frames.push({ type, flags, stream, payload })
+      // As every client does, whatever the test is about.
+      if (type === PING && flags === 0) this.send(frame(PING, ACK, 0, payload))
       this.#bytes = bytes.subarray(9 + length)
     }
   }

@@ -5,7 +5,7 @@ import type { Http2ServerRequest } from 'node:http2'
 import { SluiceError } from '../../core/index.ts'
 import { allIn, TOKEN } from '../grammar.ts'
 import { type RequestHead, RequestHeadParser } from '../h1/request-head.ts'
-import { type Http2RequestHead, readHttp2Head } from '../h2/request-head.ts'
+import { fieldsOf, type Http2RequestHead, readHttp2Head } from '../h2/request-head.ts'
 import { HeaderList } from '../headers.ts'
 import type { HttpLimits } from '../limits.ts'
 
@@ -26,7 +26,7 @@ export function readHeadOfHttp2(request: Http2ServerRequest, limits: HttpLimits)
     if (raw[at] === ':method') raw[at + 1] = request.method
     else if (raw[at] === ':path') raw[at + 1] = request.url
   }
-  return readHttp2Head(raw, limits)
+  return readHttp2Head(fieldsOf(raw), limits)
 }
 
 /**

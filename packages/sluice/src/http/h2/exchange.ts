@@ -1,27 +1,28 @@
 // One request and its answer on a stream of an HTTP/2 session (RFC 9113, section 8.1).
-import { constants, type ServerHttp2Stream } from 'node:http2'
 import { errorCode, type Service, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
 import { Body } from '../body.ts'
-import { PIECE } from '../body-streams.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
 import type { HttpLimits } from '../limits.ts'
 import type { Member } from '../members.ts'
-import { checkResponse, discardBody, invalidResponse, isPromise } from '../outgoing.ts'
+import { discardBody, invalidResponse, isPromise } from '../outgoing.ts'
 import { type HttpRequest, ReceivedRequest, type RequestOwner } from '../request.ts'
-import type { HttpResponse, Tunnel } from '../response.ts'
+import type { HttpResponse } from '../response.ts'
 import { isInformational } from '../status.ts'
 import { slowestTime, sweep } from '../sweep.ts'
-import { Http2IncomingBody } from './incoming-body.ts'
-import { Http2OutgoingBody, type OutgoingOwner } from './outgoing-body.ts'
-import { endWith, frame, otherFields, outgoingHead, sendHead } from './outgoing-fields.ts'
-import { readHttp2Head } from './request-head.ts'
+import { checkTrailers } from '../trailers.ts'
+import { type AnswerOwner, Http2Answer } from './answer.ts'
+import type { HpackEncoder } from './hpack/encoder.ts'
+import type { HpackField } from './hpack/field.ts'
+import { Http2IncomingBody, type IncomingOwner } from './incoming-body.ts'
+import { otherFields } from './outgoing-fields.ts'
+import { readHttp2Head, readHttp2Trailers } from './request-head.ts'
+import type { Http2Stream, StreamUser } from './stream.ts'
 import { type Traffic, WEIGHTS } from './traffic.ts'
-import { tunnelOver } from './tunnel.ts'
-
-/** END_STREAM on the HEADERS frame: no body follows. */
-const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM
+import { Http2Tunnel } from './tunnel.ts'
+import { WaitingChunks } from './waiting-chunks.ts'
+import { INTERNAL_ERROR, NO_ERROR } from './wire/frames.ts'
 
 /** How long a client may go on with a request that is answered and that nobody reads. */
 const LINGER = 5000
@@ -32,83 +33,161 @@ export interface ExchangeOwner<C extends Connection> {
   readonly scheme: 'http' | 'https'
   readonly limits: HttpLimits
   readonly traffic: Traffic
+  readonly encoder: HpackEncoder
   /** The code of what ended the session, once something has. */
   readonly failure: string | undefined
-  /** The stream is closed. */
-  exchangeClosed(exchange: Http2Exchange<C>): void
 }
 
-export class Http2Exchange<C extends Connection> implements OutgoingOwner, RequestOwner, Member {
-  readonly #stream: ServerHttp2Stream
+export class Http2Exchange<C extends Connection>
+  implements AnswerOwner, IncomingOwner, RequestOwner, StreamUser, Member
+{
+  readonly #stream: Http2Stream
   readonly #owner: ExchangeOwner<C>
+  readonly #answering: Http2Answer
   #request: ReceivedRequest<C> | undefined
   #incoming: Http2IncomingBody | undefined
-  #outgoing: Http2OutgoingBody | undefined
-  /** Bytes of an answer that went out in one piece. */
-  #sent = 0
+  #tunnel: Http2Tunnel | undefined
+  /** What is wrong with the head of the request. */
+  #fault: unknown
   /** The answer has been written, or never will be. */
   #over = false
-  #closed = false
-  #tunnelled = false
   /** The answer is complete, and what still comes of the request is thrown away. */
   #discarding = false
+  /** The rest of the request is refused as soon as all of the answer has been sent. */
+  #refusing = false
   /** When the client must have taken what waits for it, however slow it is; 0 while that was not asked. */
   #latest = 0
   /** When the client must have done what is waited for. */
   #deadline = Number.POSITIVE_INFINITY
   place = -1
 
-  constructor(stream: ServerHttp2Stream, owner: ExchangeOwner<C>) {
+  constructor(stream: Http2Stream, owner: ExchangeOwner<C>) {
     this.#stream = stream
     this.#owner = owner
-    stream.on('close', () => this.close())
+    this.#answering = new Http2Answer(stream, owner.encoder, owner.traffic, this)
   }
 
-  /** Bytes of the request that have come and that nobody has read. */
-  get unread(): number {
-    return this.#incoming === undefined ? 0 : this.#stream.readableLength
-  }
-
-  /** Reads the request and asks the service. */
-  begin(raw: readonly string[], flags: number, service: Service<HttpRequest<C>, HttpResponse>): void {
+  /**
+   * Reads the head of the request.
+   *
+   * @param overflowed whether there were more fields, which were not kept
+   */
+  begin(fields: readonly HpackField[], ends: boolean, overflowed: boolean): void {
+    const { connection, limits, scheme, traffic } = this.#owner
+    // Before anything can be refused: what follows a refused head must go somewhere, too.
+    const incoming = ends ? undefined : new Http2IncomingBody(this.#stream, limits, this)
+    this.#incoming = incoming
     try {
-      const answer = service(this.#read(raw, flags))
-      if (isPromise(answer)) answer.then(this.#onAnswer, this.#onFailure)
-      else this.#answer(answer)
+      const head = readHttp2Head(fields, limits, overflowed)
+      traffic.received(head.size)
+      this.#stream.expected = head.length
+      let body = Body.empty
+      // What follows a request for a tunnel is no body.
+      if (incoming !== undefined && head.upgrade === undefined) {
+        if (head.length !== undefined && head.length > limits.body) {
+          throw new SluiceError(
+            'HTTP_BODY_TOO_LARGE',
+            `the body is longer than the limit of ${limits.body} bytes`,
+          )
+        }
+        incoming.expectsContinue = head.expectsContinue
+        body = Body.of(incoming, head.length)
+      }
+      this.#request = new ReceivedRequest(head, scheme, body, connection, this)
+    } catch (error) {
+      this.#fault = error
+    }
+  }
+
+  /** Asks the service, unless the client has taken the request back meanwhile. */
+  ask(service: Service<HttpRequest<C>, HttpResponse>): void {
+    if (this.#stream.closed) return
+    const request = this.#request
+    if (request === undefined) {
+      this.#onFailure(this.#fault)
+      return
+    }
+    try {
+      const answer = service(request)
+      if (!isPromise(answer)) this.#answer(answer)
+      else {
+        answer.then(
+          response => this.#answer(response),
+          error => this.#onFailure(error),
+        )
+      }
     } catch (error) {
       this.#onFailure(error)
     }
   }
 
-  #read(raw: readonly string[], flags: number): HttpRequest<C> {
-    const { connection, limits, scheme, traffic } = this.#owner
-    // Before anything can be refused: what follows a refused head must go somewhere, too.
-    const incoming =
-      (flags & END_STREAM) === 0 ? new Http2IncomingBody(this.#stream, limits, traffic) : undefined
-    this.#incoming = incoming
-    const head = readHttp2Head(raw, limits)
-    traffic.received(head.size)
-    let body = Body.empty
-    // What follows a request for a tunnel is no body.
-    if (incoming !== undefined && head.upgrade === undefined) {
-      if (head.length !== undefined && head.length > limits.body) {
-        throw new SluiceError(
-          'HTTP_BODY_TOO_LARGE',
-          `the body is longer than the limit of ${limits.body} bytes`,
-        )
-      }
-      incoming.expectsContinue = head.expectsContinue
-      body = Body.of(incoming, head.length)
+  get isTunnel(): boolean {
+    return this.#tunnel !== undefined
+  }
+
+  // What the stream tells.
+
+  received(chunk: Buffer): void {
+    if (this.#tunnel === undefined) this.#incoming?.push(chunk)
+    else this.#tunnel.received(chunk)
+  }
+
+  receivedAll(trailers: readonly HpackField[] | undefined, overflowed: boolean): void {
+    if (this.#tunnel !== undefined) {
+      this.#tunnel.receivedAll(trailers !== undefined)
+      return
     }
-    this.#request = new ReceivedRequest(head, scheme, body, connection, this)
-    return this.#request
+    const incoming = this.#incoming
+    if (incoming === undefined || trailers === undefined) {
+      incoming?.finish(undefined)
+      return
+    }
+    try {
+      const fields = readHttp2Trailers(trailers, this.#owner.limits, overflowed)
+      checkTrailers(fields)
+      incoming.finish(fields)
+    } catch (error) {
+      this.#owner.traffic.noise(WEIGHTS.malformed)
+      incoming.fail(error as SluiceError)
+    }
+  }
+
+  drained(): void {
+    if (this.#tunnel === undefined) this.#answering.drained()
+    else this.#tunnel.drained()
+  }
+
+  /** The client is being sent the last of the answer: the exchange is over, though the client may have more to send. */
+  sentAll(): void {
+    if (this.#tunnel !== undefined) return
+    if (!this.#discarding) this.#deadline = Number.POSITIVE_INFINITY
+    this.#endRecord(this.#incoming?.failure?.code)
+    if (this.#refusing) this.#stream.reset(NO_ERROR)
+  }
+
+  closed(): void {
+    const complete = this.#stream.localEnded
+    this.#over = true
+    this.#deadline = Number.POSITIVE_INFINITY
+    this.#endRecord(this.#closedBy(complete))
+    const incoming = this.#incoming
+    if (incoming !== undefined && !incoming.over) incoming.fail()
+    this.#tunnel?.closed()
+    if (complete) return
+    this.#request?.abort()
+    this.#answering.cancel()
+  }
+
+  // What the request and its answer ask for.
+
+  sendContinue(): void {
+    if (!this.#over) this.#answering.inform(100, [])
   }
 
   inform(status: number, headers: HeaderList): void {
-    const stream = this.#stream
-    if (this.#over || stream.headersSent || stream.closed || stream.destroyed) return
+    if (this.#over || this.#stream.headSent || this.#stream.closed) return
     if (!isInformational(status)) throw invalidResponse(`${status} is no informational status, 102 to 199`)
-    stream.additionalHeaders({ ...otherFields(headers), ':status': status })
+    this.#answering.inform(status, otherFields(headers))
   }
 
   /** A step of the sweep. */
@@ -124,38 +203,37 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
   #expire(now: number): void {
     // How much it took of one stream can't be seen: whether it took anything, and whether that was enough for this one.
     const { limits, traffic } = this.#owner
-    if (this.#latest === 0) this.#latest = now + slowestTime(this.#stream.writableLength)
+    if (this.#latest === 0) this.#latest = now + slowestTime(this.#stream.pending)
     if (now < this.#latest && traffic.takes(now)) return
     const what = `the client took nothing of the answer for ${limits.writeTimeout} ms, or too little`
     this.#cut(new SluiceError('HTTP_WRITE_TIMEOUT', what))
   }
 
-  bodyWaits(waiting: boolean): void {
+  answerStreams(): void {
+    // Behind the head of the answer, 100 can't be said any more.
+    if (this.#incoming?.started === false) this.#incoming.sendContinue()
+  }
+
+  answerWaits(waiting: boolean): void {
     if (waiting) this.#watch()
     else this.#deadline = Number.POSITIVE_INFINITY
   }
 
-  bodyEnds(error?: unknown): void {
+  answerEnds(error?: unknown): void {
     if (error === undefined) this.#finish()
     else this.#cut(error)
   }
 
-  readonly #onAnswer = (response: HttpResponse): void => this.#answer(response)
-
-  readonly #onFailure = (error: unknown): void => {
+  #onFailure(error: unknown): void {
     if (this.#over) return
     const refused = this.#request === undefined
     if (refused) this.#owner.traffic.noise(WEIGHTS.malformed)
     logFailure(this.#owner.connection, error, refused ? 'a request was refused' : 'a service failed')
-    this.#answer(this.#failureAnswer(error))
-  }
-
-  #failureAnswer(error: unknown): HttpResponse {
-    return failureAnswer(error, this.#request, this.#owner.limits.development)
+    this.#answer(failureAnswer(error, this.#request, this.#owner.limits.development))
   }
 
   #answer(response: HttpResponse): void {
-    if (this.#over || this.#stream.closed || this.#stream.destroyed) {
+    if (this.#over || this.#stream.closed) {
       discardBody(response)
       return
     }
@@ -168,84 +246,34 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
   }
 
   #answerUnsendable(error: unknown): void {
-    if (this.#stream.headersSent) {
+    if (this.#stream.headSent) {
       this.#cut(error)
       return
     }
     logFailure(this.#owner.connection, error, 'a service answered with something that cannot be sent')
     try {
-      this.#write(this.#failureAnswer(error))
+      this.#write(failureAnswer(error, this.#request, this.#owner.limits.development))
     } catch (error) {
       this.#cut(error)
     }
   }
 
-  /** @throws {SluiceError} `HTTP_RESPONSE_INVALID`, `HTTP_BODY_USED`, `HTTP_UPGRADE_REFUSED`, before anything is sent */
   #write(response: HttpResponse): void {
-    const request = this.#request
-    checkResponse(response, request?.upgrade)
-    const { status, body, tunnel } = response
-    if (request?.upgrade !== undefined && tunnel === undefined && status < 300) {
-      const what = `a request for a tunnel was answered ${status}, which would mean that there is one`
-      throw new SluiceError('HTTP_UPGRADE_REFUSED', what)
-    }
-    const stream = this.#stream
-    const { fields, declared, announcesTrailers } = outgoingHead(response)
-    if (tunnel !== undefined) {
-      body.discard()
-      request?.record?.answer(status)
-      sendHead(stream, fields, 'body')
-      this.#handOver(tunnel)
-      return
-    }
-    const { ends, length } = frame(fields, declared, response, request?.method)
-    if (!ends && body.used) {
-      throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
-    }
-    request?.record?.answer(status)
-    if (ends) {
-      body.discard()
-      sendHead(stream, fields, 'nothing')
-      this.#finish()
-    } else if (body.inMemory && (length ?? 0) <= PIECE) {
-      sendHead(stream, fields, 'body')
-      this.#writeWhole(body, length ?? 0)
-    } else {
-      // An answer that is still to come may be made from the body: behind its head, 100 can't be said any more.
-      if (!body.inMemory && status < 300 && this.#incoming?.started === false) this.#incoming.sendContinue()
-      // Where the length is known and none are announced, there are no trailers: waiting for them costs a frame.
-      const trailers = length === undefined || announcesTrailers
-      sendHead(stream, fields, trailers ? 'body and trailers' : 'body')
-      this.#outgoing = new Http2OutgoingBody(stream, length, trailers, this, this.#owner.traffic)
-      // Node (22 to 26) resets a stream whose request nobody reads once all of its answer is handed over. Where the end of
-      // that has to wait for the window of the session, it would be lost: to the client, the answer would be incomplete.
-      if (this.#incoming === undefined) stream.resume()
-      this.#outgoing.begin(body)
-    }
-  }
-
-  #writeWhole(body: Body, length: number): void {
-    this.#sent = length
-    this.#owner.traffic.sent(length)
-    endWith(this.#stream, body)
-    this.#finish()
-  }
-
-  /** The stream is the tunnel's from here on, with its limits, until it is closed. */
-  #handOver(tunnel: Tunnel): void {
+    const tunnel = this.#answering.write(response, this.#request)
+    if (tunnel === undefined) return
+    // The stream is the tunnel's from here on, with its limits, until it is closed.
     this.#over = true
-    this.#tunnelled = true
-    this.#incoming?.leave()
-    const stream = tunnelOver(this.#stream, this.#owner.traffic)
+    const early = this.#incoming?.leave() ?? new WaitingChunks()
+    this.#tunnel = new Http2Tunnel(this.#stream, early, this.#owner.traffic)
     try {
-      tunnel(stream)
+      tunnel(this.#tunnel)
     } catch (cause) {
       this.#cut(new SluiceError('INTERNAL', 'a tunnel could not begin', { cause }))
     }
   }
 
   #watch(): void {
-    if (this.#closed) return
+    if (this.#stream.localEnded || this.#stream.closed) return
     this.#latest = 0
     this.#deadline = sweep.now + this.#owner.limits.writeTimeout
   }
@@ -253,19 +281,17 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
   /** The answer has been written; the client may still have to take it. */
   #finish(): void {
     this.#over = true
-    // When it has, the exchange is over, though the client may have more to send.
-    if (this.#request?.record !== undefined) {
-      this.#stream.once('finish', () => this.#endRecord(this.#incoming?.failure?.code))
-    }
     const incoming = this.#incoming
     if (incoming !== undefined) incoming.answered = true
-    if (incoming?.reading === true) {
-      // While the body is read, its own limits hold; afterwards the client has to take the answer.
-      incoming.whenLeft = () => this.#watch()
-      return
-    }
+    // While the body is read, its own limits hold.
+    if (incoming?.reading === true) incoming.whenLeft = () => this.#dismiss()
+    else this.#dismiss()
+  }
+
+  #dismiss(): void {
     this.#watch()
-    if (incoming === undefined || incoming.ended) return
+    const incoming = this.#incoming
+    if (this.#stream.closed || incoming === undefined || this.#stream.remoteEnded) return
     // The rest is not wanted (RFC 9113, 8.1). A client that is told so at once can lose the answer (curl 7.88), so it
     // gets the time to stop by itself.
     this.#discarding = true
@@ -276,8 +302,9 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
   #refuseRest(): void {
     if (!this.#discarding) return
     this.#discarding = false
-    this.#watch()
-    this.#stream.close(constants.NGHTTP2_NO_ERROR)
+    this.#refusing = true
+    if (this.#stream.localEnded) this.#stream.reset(NO_ERROR)
+    else this.#watch()
   }
 
   /**
@@ -285,41 +312,20 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
    * nothing can come out of a tunnel any more, and what is missing of a body can't come.
    */
   clientEnded(): void {
-    if (this.#tunnelled) {
-      this.#stream.destroy()
+    if (this.#tunnel !== undefined) {
+      this.#tunnel.abandon()
       return
     }
+    if (this.#stream.remoteEnded && this.#incoming?.ended === false) return
     const incoming = this.#incoming
-    if (incoming !== undefined && !incoming.over) {
-      // All of it may be here, and not be read yet.
-      if (this.#stream.state.remoteClose === 1) return
-      incoming.fail()
-    }
+    if (incoming !== undefined && !incoming.over) incoming.fail()
     this.#request?.abort()
-  }
-
-  /** The stream is closed, or its session. */
-  close(): void {
-    if (this.#closed) return
-    this.#closed = true
-    const complete = this.#over
-    this.#over = true
-    this.#endRecord(this.#closedBy(complete))
-    this.#incoming?.fail()
-    if (!complete) {
-      this.#request?.abort()
-      this.#outgoing?.cancel()
-    }
-    this.#owner.exchangeClosed(this)
   }
 
   /** The code of what closed the stream before the client had taken the answer, or of what is wrong with the request. */
   #closedBy(complete: boolean): string | undefined {
     const { connection, failure } = this.#owner
-    const { aborted, rstCode, writableFinished } = this.#stream
-    // The platform does not say 'finish' where the request had ended before.
-    const taken = writableFinished || (rstCode === constants.NGHTTP2_NO_ERROR && !aborted)
-    if (complete && (this.#tunnelled || taken)) return this.#incoming?.failure?.code
+    if (complete || this.#tunnel !== undefined) return this.#incoming?.failure?.code
     return failure ?? (connection.socket.destroyed ? 'DOWNSTREAM_CLOSED' : 'DOWNSTREAM_RESET')
   }
 
@@ -329,16 +335,15 @@ export class Http2Exchange<C extends Connection> implements OutgoingOwner, Reque
     this.#over = true
     this.#deadline = Number.POSITIVE_INFINITY
     this.#endRecord(errorCode(error))
-    this.#outgoing?.cancel()
-    // Not `close`, which Bun 1.4 takes for an end in order, whatever the code.
-    this.#stream.destroy(new SluiceError('INTERNAL', 'the answer was cut'))
+    this.#answering.cancel()
+    this.#stream.reset(INTERNAL_ERROR)
   }
 
   #endRecord(code: string | undefined): void {
     const record = this.#request?.record
     if (record === undefined) return
     record.received = this.#incoming?.received ?? 0
-    record.sent = this.#outgoing?.sent ?? this.#sent
+    record.sent = this.#answering.sent
     record.end(code)
   }
 }

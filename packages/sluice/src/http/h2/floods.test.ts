@@ -189,9 +189,13 @@ describe('an HTTP/2 session', () => {
     await client.over()
     client.raw.socket.destroy()
     await until(() => listener.counts.serving === 1)
-    expect(logs).toMatchObject([
-      { code: 'HTTP2_PROTOCOL', msg: expect.stringContaining('an HTTP/2 session was ended') },
-    ])
+    expect(logs.at(-1)).toMatchObject({
+      code: 'HTTP2_PROTOCOL',
+      msg: expect.stringContaining('an HTTP/2 session was ended'),
+    })
+    // What was answered before, as one by one it was no flood.
+    expect(logs.slice(0, -1).filter(line => line.code !== 'HTTP_HEAD_TOO_LARGE')).toEqual([])
+    expect(logs.length).toBeLessThan(100)
     other.send(headers(1, block(...GET)))
     await other.until(() => other.isDone(1))
     expect(other.answer(1)).toMatchObject({ statuses: [200], body: 'hi' })

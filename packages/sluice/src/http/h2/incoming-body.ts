@@ -1,13 +1,11 @@
 // The body of an HTTP/2 request: from the stream to whoever reads it.
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import { logger, SluiceError } from '../../core/index.ts'
 import type { BodySink, BodySource } from '../body.ts'
 import type { HeaderList } from '../headers.ts'
 import type { HttpLimits } from '../limits.ts'
 import { bodyDeadline, sweep } from '../sweep.ts'
-import { checkTrailers } from '../trailers.ts'
-import { readHttp2Trailers } from './request-head.ts'
-import type { Traffic } from './traffic.ts'
+import type { Http2Stream } from './stream.ts'
+import { WaitingChunks } from './waiting-chunks.ts'
 
 /** Bytes of a body that nobody wants that are thrown away before its stream is closed. */
 const WASTE_LIMIT = 256 * 1024
@@ -15,18 +13,30 @@ const WASTE_LIMIT = 256 * 1024
 /** How long a client may be silent, in ms, while the answer to what it has said so far is under way: as long as in a tunnel. */
 const CALL_TIMEOUT = 60 * 60 * 1000
 
+/** The exchange that a body is part of. */
+export interface IncomingOwner {
+  /** Tells the client to send the body. */
+  sendContinue(): void
+}
+
 export class Http2IncomingBody implements BodySource {
-  readonly #stream: ServerHttp2Stream
+  readonly #stream: Http2Stream
   readonly #limits: HttpLimits
-  readonly #traffic: Traffic
+  readonly #owner: IncomingOwner
   #sink: BodySink | undefined
+  readonly #waiting = new WaitingChunks()
   #trailers: HeaderList | undefined
+  /** Whether all has come, though some of it may still wait here. */
+  #complete = false
   #received = 0
   #waste = 0
   #onTooMuch: (() => void) | undefined
   #over = false
   #failure: SluiceError | undefined
   #started = false
+  #paused = false
+  /** Whether the reader will be given what waits. */
+  #scheduled = false
   /** Whether the client waits for `100 Continue` before it sends the body. */
   expectsContinue = false
   /** Whether the answer has been written. */
@@ -38,22 +48,18 @@ export class Http2IncomingBody implements BodySource {
   /** When `expire` is to be called, by the time of the sweep. */
   deadline: number = Number.POSITIVE_INFINITY
 
-  constructor(stream: ServerHttp2Stream, limits: HttpLimits, traffic: Traffic) {
+  constructor(stream: Http2Stream, limits: HttpLimits, owner: IncomingOwner) {
     this.#stream = stream
     this.#limits = limits
-    this.#traffic = traffic
-    // From the beginning, as they can come before anybody reads. The third argument is in no documentation.
-    stream.on('trailers', (fields: IncomingHttpHeaders, _flags: number, raw?: readonly string[]) =>
-      this.#onTrailers(raw ?? pairsOf(fields)),
-    )
+    this.#owner = owner
   }
 
-  /** Whether its end has come, or it broke off. */
+  /** Whether all of it has come, or it broke off. */
   get over(): boolean {
-    return this.#over
+    return this.#over || this.#complete
   }
 
-  /** Whether its end has come. */
+  /** Whether its end has been read. */
   get ended(): boolean {
     return this.#over && this.#failure === undefined
   }
@@ -81,8 +87,7 @@ export class Http2IncomingBody implements BodySource {
   start(sink: BodySink): void {
     if (this.#started) return
     this.#started = true
-    const stream = this.#stream
-    if (this.#over || stream.destroyed) {
+    if (this.#over) {
       const failure = this.#failure ?? incomplete()
       queueMicrotask(() => sink.fail(failure))
       return
@@ -90,40 +95,32 @@ export class Http2IncomingBody implements BodySource {
     this.#sink = sink
     this.#heardAt = sweep.now
     this.sendContinue()
-    stream.on('data', this.#onData)
-    stream.on('end', () => this.#onEnd())
     this.deadline = sweep.now + this.#limits.bodyTimeout
+    if (this.#waiting.size > 0 || this.#complete) this.#schedule()
   }
 
   /** Tells a client that waits for it to send the body. */
   sendContinue(): void {
-    const stream = this.#stream
-    if (!this.expectsContinue || stream.headersSent || stream.closed || stream.destroyed) return
+    if (!this.expectsContinue) return
     this.expectsContinue = false
-    stream.additionalHeaders({ ':status': 100 })
+    this.#owner.sendContinue()
   }
 
   pause(): void {
-    this.#stream.pause()
+    this.#paused = true
     this.deadline = Number.POSITIVE_INFINITY
   }
 
   resume(): void {
-    if (this.#sink === undefined) return
+    if (this.#sink === undefined || !this.#paused) return
+    this.#paused = false
     this.deadline = sweep.now + this.#limits.bodyTimeout
-    this.#stream.resume()
+    if (this.#waiting.size > 0 || this.#complete) this.#schedule()
   }
 
   cancel(): void {
     this.#started = true
     this.#leave()
-    this.#stream.pause()
-  }
-
-  /** What comes from here on is no body. */
-  leave(): void {
-    this.#over = true
-    this.#started = true
   }
 
   #leave(): void {
@@ -132,31 +129,38 @@ export class Http2IncomingBody implements BodySource {
     this.whenLeft?.()
   }
 
+  /** What has come and what comes from here on is no body: it is taken by whoever asks. */
+  leave(): WaitingChunks {
+    this.#over = true
+    this.#started = true
+    return this.#waiting
+  }
+
   /** Throws away what is still to come; says when it becomes too much. */
   discard(onTooMuch: () => void): void {
-    this.#onTooMuch = onTooMuch
-    if (!this.#started) this.#stream.on('data', this.#onData)
     this.#started = true
-    this.#stream.resume()
+    this.#onTooMuch = onTooMuch
+    const count = this.#drop()
+    if (count > 0) this.#throwAway(count)
   }
 
   expire(): void {
     // Both sides stream, as in calls of gRPC: a client that is silent may just have nothing to say.
-    if (this.#stream.headersSent && !this.answered && sweep.now - this.#heardAt < CALL_TIMEOUT) {
+    if (this.#stream.headSent && !this.answered && sweep.now - this.#heardAt < CALL_TIMEOUT) {
       this.deadline = sweep.now + this.#limits.bodyTimeout
       return
     }
     this.fail(new SluiceError('HTTP_BODY_TIMEOUT', 'the body of the request came too slowly'))
   }
 
-  /** No more will come. */
+  /** No more will come, or what came can't be taken. */
   fail(error: SluiceError = incomplete()): void {
     if (this.#over) return
     this.#over = true
     this.#failure = error
+    this.#drop()
     const sink = this.#sink
     this.#leave()
-    this.#stream.pause()
     try {
       sink?.fail(error)
     } catch (cause) {
@@ -164,23 +168,67 @@ export class Http2IncomingBody implements BodySource {
     }
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    const count = chunk.length
-    this.#received += count
-    this.#traffic.received(count)
+  /** Bytes came. */
+  push(chunk: Buffer): void {
     if (this.#onTooMuch !== undefined) {
-      this.#waste += count
-      if (this.#waste > WASTE_LIMIT) this.#onTooMuch()
+      this.#throwAway(chunk.length)
       return
     }
     if (this.#over) return
+    const { length } = chunk
+    this.#heardAt = sweep.now
+    if (this.deadline !== Number.POSITIVE_INFINITY) {
+      this.deadline = bodyDeadline(this.deadline, length, this.#limits.bodyTimeout)
+    }
+    if (this.#sink !== undefined && !this.#paused && !this.#scheduled) {
+      this.#give(chunk)
+      this.#stream.consumed(length)
+      return
+    }
+    this.#stream.hold(length)
+    this.#waiting.push(chunk)
+  }
+
+  /** All has come. */
+  finish(trailers: HeaderList | undefined): void {
+    if (this.#over) return
+    this.#trailers = trailers
+    this.#complete = true
+    if (this.#sink !== undefined && !this.#paused && !this.#scheduled) this.#end()
+  }
+
+  #throwAway(count: number): void {
+    this.#received += count
+    this.#stream.consumed(count)
+    this.#waste += count
+    if (this.#waste > WASTE_LIMIT) this.#onTooMuch?.()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    queueMicrotask(() => this.#deliver())
+  }
+
+  #deliver(): void {
+    this.#scheduled = false
+    while (this.#sink !== undefined && !this.#paused) {
+      const chunk = this.#waiting.shift()
+      if (chunk === undefined) break
+      this.#stream.release(chunk.length)
+      this.#give(chunk)
+      this.#stream.consumed(chunk.length)
+    }
+    if (this.#complete && this.#sink !== undefined && !this.#paused) this.#end()
+  }
+
+  #give(chunk: Buffer): void {
+    this.#received += chunk.length
     const limit = this.#limits.body
     if (this.#received > limit) {
       this.fail(new SluiceError('HTTP_BODY_TOO_LARGE', `the body is longer than the limit of ${limit} bytes`))
       return
     }
-    this.#heardAt = sweep.now
-    this.deadline = bodyDeadline(this.deadline, count, this.#limits.bodyTimeout)
     try {
       this.#sink?.data(chunk)
     } catch (cause) {
@@ -188,26 +236,16 @@ export class Http2IncomingBody implements BodySource {
     }
   }
 
-  /** @param raw name, value, name, value … */
-  #onTrailers(raw: readonly string[]): void {
-    try {
-      const trailers = readHttp2Trailers(raw, this.#limits)
-      checkTrailers(trailers)
-      this.#trailers = trailers
-    } catch (error) {
-      this.fail(error as SluiceError)
-    }
+  /** Lets go of what waits to be read; says how much that was. */
+  #drop(): number {
+    const { size } = this.#waiting
+    this.#waiting.clear()
+    if (size > 0) this.#stream.release(size)
+    return size
   }
 
-  #onEnd(): void {
+  #end(): void {
     if (this.#over) return
-    // A stream that the client resets ends, too. Only where the answer is complete already can a closed stream be one
-    // that ended in order.
-    const { closed, destroyed, rstCode } = this.#stream
-    if (destroyed || (closed && !(this.answered && rstCode === constants.NGHTTP2_NO_ERROR))) {
-      this.fail()
-      return
-    }
     this.#over = true
     const sink = this.#sink
     this.#leave()
@@ -217,10 +255,6 @@ export class Http2IncomingBody implements BodySource {
       logger('http').error({ error }, 'the reader of a body failed at its end')
     }
   }
-}
-
-function pairsOf(fields: IncomingHttpHeaders): string[] {
-  return Object.entries(fields).flatMap(([name, value]) => [value ?? ''].flat().flatMap(one => [name, one]))
 }
 
 function incomplete(): SluiceError {

@@ -1,49 +1,37 @@
 // Writes the body of an answer to an HTTP/2 stream as it comes, with flow control.
-import type { ServerHttp2Stream } from 'node:http2'
 import { logger, SluiceError } from '../../core/index.ts'
 import type { Body, BodySink, BodySource } from '../body.ts'
 import type { HeaderList } from '../headers.ts'
-import { otherFields } from './outgoing-fields.ts'
-import type { Traffic } from './traffic.ts'
+import type { Http2Stream } from './stream.ts'
 
-/** The exchange that a body is part of. */
+/** The answer that a body is part of. */
 export interface OutgoingOwner {
+  /** So many bytes of a body are written. */
+  bodySends(count: number): void
   /** The client has enough for now, or takes more again. */
   bodyWaits(waiting: boolean): void
+  /** Makes the field block of trailers; '' for none. */
+  trailerBlock(trailers: HeaderList): string
   /** Called once: without an error when all is written, with it if the body broke off. */
   bodyEnds(error?: unknown): void
 }
 
 export class Http2OutgoingBody implements BodySink {
-  readonly #stream: ServerHttp2Stream
+  readonly #stream: Http2Stream
   readonly #owner: OutgoingOwner
-  readonly #traffic: Traffic
   /** Bytes that are missing from the declared length; undefined if none was declared. */
   #left: number | undefined
+  /** Whether trailers may follow; where none can, the last bytes end the stream. */
+  readonly #trailers: boolean
   #source: BodySource | undefined
-  #trailers: HeaderList | undefined
   #over = false
   #waiting = false
-  #everWaited = false
-  #sent = 0
 
-  constructor(
-    stream: ServerHttp2Stream,
-    length: number | undefined,
-    trailers: boolean,
-    owner: OutgoingOwner,
-    traffic: Traffic,
-  ) {
+  constructor(stream: Http2Stream, length: number | undefined, trailers: boolean, owner: OutgoingOwner) {
     this.#stream = stream
     this.#left = length
+    this.#trailers = trailers
     this.#owner = owner
-    this.#traffic = traffic
-    if (trailers) stream.once('wantTrailers', () => this.#sendTrailers())
-  }
-
-  /** Bytes that were written. */
-  get sent(): number {
-    return this.#sent
   }
 
   begin(body: Body): void {
@@ -52,21 +40,23 @@ export class Http2OutgoingBody implements BodySink {
 
   data(chunk: Buffer): void {
     if (this.#over) return
-    this.#sent += chunk.length
-    this.#traffic.sent(chunk.length)
+    const { length } = chunk
+    this.#owner.bodySends(length)
     if (this.#left !== undefined) {
-      this.#left -= chunk.length
+      this.#left -= length
       if (this.#left < 0) {
         this.#stop(new SluiceError('HTTP_RESPONSE_INVALID', 'the body is longer than its Content-Length'))
+        return
+      }
+      if (this.#left === 0 && !this.#trailers) {
+        this.#over = true
+        this.#stream.write(chunk, true)
+        this.#owner.bodyEnds()
         return
       }
     }
     if (this.#stream.write(chunk) || this.#waiting) return
     this.#waiting = true
-    if (!this.#everWaited) {
-      this.#everWaited = true
-      this.#stream.on('drain', () => this.#drained())
-    }
     this.#source?.pause()
     this.#owner.bodyWaits(true)
   }
@@ -79,8 +69,8 @@ export class Http2OutgoingBody implements BodySink {
       return
     }
     this.#over = true
-    this.#trailers = trailers
-    this.#stream.end()
+    const follows = this.#trailers && trailers !== undefined
+    this.#stream.end(follows ? () => this.#owner.trailerBlock(trailers) : undefined)
     this.#owner.bodyEnds()
   }
 
@@ -97,7 +87,8 @@ export class Http2OutgoingBody implements BodySink {
     this.#cancelSource()
   }
 
-  #drained(): void {
+  /** The client has taken what waited. */
+  drained(): void {
     if (!this.#waiting || this.#over) return
     this.#waiting = false
     this.#owner.bodyWaits(false)
@@ -119,16 +110,6 @@ export class Http2OutgoingBody implements BodySink {
       this.#source?.cancel()
     } catch (error) {
       logger('http').error({ error }, 'a body failed while it was cancelled')
-    }
-  }
-
-  #sendTrailers(): void {
-    try {
-      this.#stream.sendTrailers(otherFields(this.#trailers))
-    } catch (cause) {
-      this.#owner.bodyEnds(
-        new SluiceError('HTTP_RESPONSE_INVALID', 'the trailers can not be sent', { cause }),
-      )
     }
   }
 }

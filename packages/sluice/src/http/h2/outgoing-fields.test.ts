@@ -3,7 +3,6 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { startHttp, stopHttp } from '../../../test/support/http.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
 import { Body, empty, HeaderList, type HttpResponse, respond, text } from '../index.ts'
-import { takesLists } from './outgoing-fields.ts'
 
 const logs = captureLogs()
 const sessions: ClientHttp2Session[] = []
@@ -15,8 +14,11 @@ afterEach(async () => {
 
 interface Answer {
   readonly headers: IncomingHttpHeaders
+  /** Name, value, name, value … */
+  readonly raw: readonly string[]
   readonly body: string
   readonly trailers: IncomingHttpHeaders
+  readonly rawTrailers: readonly string[]
 }
 
 /** What a client gets of an answer. */
@@ -26,20 +28,24 @@ async function answerTo(response: () => HttpResponse, method: string = 'GET'): P
   sessions.push(session)
   const stream = session.request({ ':path': '/', ':method': method })
   let headers: IncomingHttpHeaders = {}
+  let raw: readonly string[] = []
   let trailers: IncomingHttpHeaders = {}
+  let rawTrailers: readonly string[] = []
   let body = ''
   stream.setEncoding('latin1')
-  stream.on('response', fields => {
+  stream.on('response', (fields, _flags, list) => {
     headers = fields
+    raw = list as unknown as string[]
   })
-  stream.on('trailers', fields => {
+  stream.on('trailers', (fields, _flags, list) => {
     trailers = fields
+    rawTrailers = list as unknown as string[]
   })
   stream.on('data', (chunk: string) => {
     body += chunk
   })
   await new Promise((resolve, reject) => stream.on('close', resolve).on('error', reject))
-  return { headers, body, trailers }
+  return { headers, raw, body, trailers, rawTrailers }
 }
 
 const withFields = (fields: readonly (readonly [string, string])[], response: HttpResponse = text('a')) => ({
@@ -69,8 +75,8 @@ describe('the fields of an answer over HTTP/2', () => {
     expect(logs).toEqual([])
   })
 
-  it('may be there twice, where the platform thinks that they are there once', async () => {
-    const { headers } = await answerTo(() =>
+  it('may be there twice, also those that have one value as a rule', async () => {
+    const { raw } = await answerTo(() =>
       withFields([
         ['age', '1'],
         ['x-content-type-options', 'nosniff'],
@@ -79,8 +85,10 @@ describe('the fields of an answer over HTTP/2', () => {
         ['set-cookie', 'b'],
       ]),
     )
-    expect(headers).toMatchObject({ ':status': 200, age: '1', 'x-content-type-options': 'nosniff, nosniff' })
-    expect(headers['set-cookie']).toEqual(['a', 'b'])
+    expect(raw.slice(0, 12)).toEqual([
+      ...[':status', '200', 'age', '1', 'x-content-type-options', 'nosniff', 'set-cookie', 'a'],
+      ...['x-content-type-options', 'nosniff', 'set-cookie', 'b'],
+    ])
     expect(logs).toEqual([])
   })
 
@@ -118,7 +126,7 @@ describe('the fields of an answer over HTTP/2', () => {
     ],
     ['are left out where they are not', [['content-length', '5']], false],
   ])('that are trailers %s', async (_name, fields, come) => {
-    const { body, trailers } = await answerTo(() =>
+    const { body, trailers, rawTrailers } = await answerTo(() =>
       withFields(fields, {
         ...empty(200),
         body: Body.of({
@@ -141,18 +149,9 @@ describe('the fields of an answer over HTTP/2', () => {
       }),
     )
     expect(body).toBe('hello')
-    expect({ ...trailers }).toMatchObject(come ? { 'x-sum': '1', age: '2, 3' } : {})
+    expect(rawTrailers).toEqual(come ? ['x-sum', '1', 'age', '2', 'age', '3'] : [])
     expect(trailers.connection).toBeUndefined()
   })
-
-  it.each([
-    ['22.18.0', false],
-    ['22.20.0', true],
-    ['23.11.0', false],
-    ['24.6.0', false],
-    ['24.7.0', true],
-    ['26.0.0', true],
-  ])('are given to Node %s as a list: %s', (node, list) => expect(takesLists({ node })).toBe(list))
 })
 
 async function* chunks(text: string): AsyncGenerator<Buffer> {

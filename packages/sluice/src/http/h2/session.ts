@@ -1,6 +1,5 @@
-// One HTTP/2 session of a server (RFC 9113): nghttp2 by way of node:http2's core streams, with limits of ours.
-import http2, { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
-import { errorCode, logger, type Service, SluiceError } from '../../core/index.ts'
+// One HTTP/2 session of a server (RFC 9113): its life, its requests, and what it is watched for.
+import { errorFields, logger, type Service, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
 import type { Drainable } from '../active.ts'
 import { logFailure } from '../failure.ts'
@@ -10,49 +9,82 @@ import type { HttpRequest } from '../request.ts'
 import type { HttpResponse } from '../response.ts'
 import { type Swept, sweep } from '../sweep.ts'
 import { type ExchangeOwner, Http2Exchange } from './exchange.ts'
-import { Traffic, WEIGHTS } from './traffic.ts'
+import type { HpackEncoder } from './hpack/encoder.ts'
+import type { HpackField } from './hpack/field.ts'
+import { Output } from './output.ts'
+import { Receiver, type ReceiverOwner } from './receiver.ts'
+import { type Http2Stream, STREAM_WINDOW } from './stream.ts'
+import { Traffic } from './traffic.ts'
+import { FrameReader } from './wire/frame-reader.ts'
+import {
+  ConnectionError,
+  ENABLE_CONNECT_PROTOCOL,
+  ENHANCE_YOUR_CALM,
+  goawayFrame,
+  INITIAL_WINDOW_SIZE,
+  INTERNAL_ERROR,
+  LARGEST_WINDOW,
+  MAX_CONCURRENT_STREAMS,
+  MAX_HEADER_LIST_SIZE,
+  NO_ERROR,
+  PROTOCOL_ERROR,
+  pingFrame,
+  settingsFrame,
+} from './wire/frames.ts'
 
-/**
- * What a client may send ahead of what was read, for a stream. 256 KB fill 40 Mbit/s at 50 ms, and are the memory that a
- * stream costs whose service does not read: a hundred of them are 25 MB.
- */
-const STREAM_WINDOW = 256 * 1024
-
-/** What a client may send ahead for all streams. Node opens it again for whatever comes, read or not. */
-const SESSION_WINDOW = 1024 * 1024
+/** How a client begins (RFC 9113, 3.4). */
+export const PREFACE: Buffer = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
 
 /** The largest value of a setting (RFC 9113, 6.5.1). */
 const LARGEST = 2 ** 32 - 1
 
-/** Pseudo-header fields of a request, which come on top of the limit on fields. */
-const PSEUDO_HEADERS = 5
+/** Bytes that wait for the client beyond which nothing more is read from it: it might ask without end and take nothing. */
+const MOST_WAITING = 1024 * 1024
 
-/** Streams that a client may reset at once, and each second from then on (CVE-2023-44487, rapid reset). */
-const RESET_BURST = 200
-const RESET_RATE = 33
+/** How long a client that is told to leave may still open streams, if it does not say before that it has heard. */
+const NOTICE = 1000
 
-/** A session that is over gets this long until its connection is closed. */
+/** The payload of the PING that asks for that. */
+const DRAINED = 'drained?'
+
+/** A client gets this long to close what is over, and to take the last of it. */
 const LINGER = 5000
+/** What it may send meanwhile, which nobody looks at. */
+const LINGER_BYTES = 1024 * 1024
 
-const isBun = process.versions.bun !== undefined
-
-export class Http2Session<C extends Connection> implements Swept, Drainable, ExchangeOwner<C> {
+export class Http2Session<C extends Connection> implements Swept, Drainable, ExchangeOwner<C>, ReceiverOwner {
   readonly connection: C
   readonly scheme: 'http' | 'https'
   readonly limits: HttpLimits
   readonly traffic: Traffic
+  readonly encoder: HpackEncoder
   /** Every step of the sweep looks at what has moved. */
   readonly deadline = 0
   readonly #service: Service<HttpRequest<C>, HttpResponse>
   readonly #done = Promise.withResolvers<void>()
-  #session: ServerHttp2Session | undefined
+  readonly #output: Output
+  readonly #receiver: Receiver
+  readonly #reader: FrameReader
   readonly #exchanges = new Members<Http2Exchange<C>>()
+  /** Those whose service has not been asked: the client may have taken them back in the same breath. */
+  #fresh: Http2Exchange<C>[] = []
+  /** How much of the preface has come. */
+  #prefaced = 0
+  /** Whether all is written, and our side has ended. */
+  #closing = false
+  #lingered = 0
+  #clientEnded = false
   #draining = false
+  /** Whether GOAWAY has said which stream is the last. */
+  #left = false
+  /** When streams are no longer taken, while the client has been told of it. */
+  #noticeUntil = Number.POSITIVE_INFINITY
   #failure: string | undefined
-  /** The stream that was opened last. */
-  #last = 0
-  /** When it has been idle for too long. */
+  /** When it has been idle for too long, and when the fields that are under way must be complete. */
   #idleAt: number
+  #fieldsBy = Number.POSITIVE_INFINITY
+  /** When the client must have taken something, as there is something for it; Infinity while there is nothing. */
+  #takesBy = Number.POSITIVE_INFINITY
 
   constructor(
     connection: C,
@@ -64,15 +96,25 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     this.connection = connection
     this.scheme = scheme
     this.limits = limits
-    this.traffic = new Traffic(connection.socket, limits.writeTimeout, now)
     this.#service = service
     this.#idleAt = now + limits.headTimeout
+    this.traffic = new Traffic(connection.socket, limits.writeTimeout, now)
+    this.#output = new Output(connection.socket)
+    this.#output.write(
+      settingsFrame([
+        ...[MAX_CONCURRENT_STREAMS, Math.min(limits.streams, LARGEST)],
+        ...[INITIAL_WINDOW_SIZE, STREAM_WINDOW],
+        ...[MAX_HEADER_LIST_SIZE, Math.min(limits.head, LARGEST)],
+        ...[ENABLE_CONNECT_PROTOCOL, 1],
+      ]),
+    )
+    this.#receiver = new Receiver(this.#output, this, limits, this.traffic)
+    this.encoder = this.#receiver.encoder
+    this.#reader = new FrameReader(this.#receiver)
   }
 
   get failure(): string | undefined {
-    // Streams are closed before the session says why.
-    const ended = this.#session?.destroyed === true && !this.connection.socket.destroyed
-    return this.#failure ?? (ended ? 'HTTP2_PROTOCOL' : undefined)
+    return this.#failure
   }
 
   /** Serves the connection; settled when it has ended. */
@@ -86,135 +128,210 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
       this.#onClose()
       return this.#done.promise
     }
-    const { fields, head, streams } = this.limits
-    const session = http2.performServerHandshake(socket, {
-      // Twice as many: to what is only a little too much the answer says so, instead of a reset of the stream.
-      maxHeaderListPairs: Math.min(2 * fields + PSEUDO_HEADERS, LARGEST),
-      maxSettings: 32,
-      maxOutstandingPings: 10,
-      // No limit: bytes that were not sent when a stream is reset count for ever (Node 22 to 26), and past the limit every
-      // request is refused. What a session keeps is limited by what each of its streams may.
-      maxSessionMemory: LARGEST,
-      maxSessionInvalidFrames: 100,
-      maxSessionRejectedStreams: 100,
-      streamResetBurst: RESET_BURST,
-      streamResetRate: RESET_RATE,
-      unknownProtocolTimeout: 1,
-      settings: {
-        maxConcurrentStreams: Math.min(streams, LARGEST),
-        initialWindowSize: STREAM_WINDOW,
-        maxHeaderListSize: Math.min(head, LARGEST),
-        enableConnectProtocol: true,
-      },
-    })
-    this.#session = session
-    session.on('error', error => this.#onError(error))
-    session.on('frameError', ignore)
-    session.on('close', () => this.#onClose())
-    session.on('stream', (stream, _headers, flags, raw) => this.#onStream(stream, flags, raw))
-    session.on('remoteSettings', () => this.#onNoise(WEIGHTS.settings))
-    // Bytes of PINGs are counted, but not on Bun.
-    if (isBun) session.on('ping', () => this.#onNoise(WEIGHTS.ping))
-    // Bun 1.4 forgets to open a window again that was set so: uploads would stand still after 256 KB.
-    else session.setLocalWindowSize(SESSION_WINDOW)
-    // Sockets are accepted paused, and on one that stays so the client's end is not seen.
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
     socket.on('end', () => this.#onEnd())
-    socket.resume()
+    socket.on('drain', () => this.#onDrain())
     sweep.add(this)
-    if (this.#draining) this.drain()
+    // Sockets are accepted paused.
+    socket.resume()
     return this.#done.promise
   }
 
+  #onData(chunk: Buffer): void {
+    if (this.#closing) {
+      this.#lingered += chunk.length
+      if (this.#lingered > LINGER_BYTES) this.connection.socket.destroy()
+      return
+    }
+    this.traffic.read(chunk.length)
+    try {
+      this.#reader.read(this.#prefaced < PREFACE.length ? this.#readPreface(chunk) : chunk)
+    } catch (error) {
+      this.#onMistake(error)
+      return
+    }
+    if (this.traffic.flooded) {
+      this.#endWith(ENHANCE_YOUR_CALM, 'too much of what the client sends comes to nothing')
+      return
+    }
+    this.#watchFields()
+    this.#askFresh()
+    this.#output.pump()
+    if (this.#output.waiting > MOST_WAITING) this.connection.socket.pause()
+  }
+
+  /** @throws {ConnectionError} */
+  #readPreface(chunk: Buffer): Buffer {
+    const count = Math.min(chunk.length, PREFACE.length - this.#prefaced)
+    if (chunk.compare(PREFACE, this.#prefaced, this.#prefaced + count, 0, count) !== 0) {
+      throw new ConnectionError(PROTOCOL_ERROR, 'it did not begin with the preface of HTTP/2')
+    }
+    this.#prefaced += count
+    return chunk.subarray(count)
+  }
+
+  #onMistake(error: unknown): void {
+    if (error instanceof ConnectionError) {
+      this.#endWith(error.code, error.message)
+      return
+    }
+    logger('http').error(errorFields(error), 'an HTTP/2 session failed')
+    this.#endWith(INTERNAL_ERROR, 'a fault of the server')
+  }
+
+  #watchFields(): void {
+    if (!this.#receiver.midFields) this.#fieldsBy = Number.POSITIVE_INFINITY
+    else if (this.#fieldsBy === Number.POSITIVE_INFINITY) {
+      this.#fieldsBy = sweep.now + this.limits.headTimeout
+    }
+  }
+
+  #askFresh(): void {
+    if (this.#fresh.length === 0) return
+    const fresh = this.#fresh
+    this.#fresh = []
+    for (const exchange of fresh) exchange.ask(this.#service)
+  }
+
+  #onDrain(): void {
+    if (!this.#closing && this.#output.waiting <= MOST_WAITING) this.connection.socket.resume()
+  }
+
+  // What the receiver tells.
+
+  streamOpened(stream: Http2Stream, fields: readonly HpackField[], ends: boolean, overflowed: boolean): void {
+    this.#idleAt = Number.POSITIVE_INFINITY
+    const exchange = new Http2Exchange(stream, this)
+    stream.user = exchange
+    this.#exchanges.add(exchange)
+    exchange.begin(fields, ends, overflowed)
+    this.#fresh.push(exchange)
+  }
+
+  streamClosed(stream: Http2Stream): void {
+    this.#exchanges.delete(stream.user as Http2Exchange<C>)
+    if (this.#exchanges.size > 0) return
+    this.#idleAt = sweep.now + (this.#draining ? LINGER : this.limits.keepAliveTimeout)
+    this.#closeWhenDone()
+  }
+
+  clientLeaves(): void {
+    this.#draining = true
+    this.#takeNoMore()
+  }
+
+  pingAnswered(): void {
+    if (this.#noticeUntil !== Number.POSITIVE_INFINITY) this.#takeNoMore()
+  }
+
+  // How it ends.
+
   /** The client will ask for nothing more, and can take no more than its windows have room for: it gets what is there. */
   #onEnd(): void {
+    this.#clientEnded = true
+    if (this.#closing) {
+      this.connection.socket.destroySoon()
+      return
+    }
     for (const exchange of this.#exchanges) exchange.clientEnded()
-    if (this.#exchanges.size === 0) this.connection.socket.destroySoon()
-    else this.drain()
+    this.clientLeaves()
     this.#idleAt = sweep.now + LINGER
   }
 
   /** GOAWAY; the streams that are open finish. */
   drain(): void {
+    if (this.#draining) return
     this.#draining = true
-    const session = this.#session
-    if (session === undefined || session.closed) return
-    session.close()
-    if (this.#exchanges.size === 0) this.#idleAt = sweep.now + LINGER
+    this.#announce()
+  }
+
+  /**
+   * Tells the client first that it is to leave, and takes what it had sent before it heard of it (RFC 9113, 6.8): what is
+   * under way would be lost otherwise.
+   */
+  #announce(): void {
+    if (this.#closing || this.connection.socket.destroyed) return
+    this.#output.write(goawayFrame(LARGEST_WINDOW, NO_ERROR) + pingFrame(DRAINED))
+    this.#noticeUntil = sweep.now + NOTICE
+  }
+
+  #takeNoMore(): void {
+    this.#noticeUntil = Number.POSITIVE_INFINITY
+    if (this.#closing || this.#left) return
+    this.#left = true
+    this.#receiver.takeNoMore()
+    this.#output.write(goawayFrame(this.#receiver.last, NO_ERROR))
+    this.#closeWhenDone()
+  }
+
+  #closeWhenDone(): void {
+    if (this.#left && this.#exchanges.size === 0) this.#close()
+  }
+
+  /** All is done: what was written is sent, and the client closes, too. */
+  #close(): void {
+    if (this.#closing) return
+    this.#output.flush()
+    const { socket } = this.connection
+    this.#closing = true
+    socket.end(() => {
+      if (this.#clientEnded) socket.destroy()
+    })
+    // It may be paused, and bytes that are unread at the end would make it a reset, which can take the last away.
+    socket.resume()
+    this.#idleAt = sweep.now + LINGER
+  }
+
+  /** The client breaks the protocol, or a limit. */
+  #endWith(code: number, what: string): void {
+    if (this.#failure !== undefined) return
+    const error = new SluiceError('HTTP2_PROTOCOL', `the HTTP/2 session ended: ${what}`)
+    this.#failure = error.code
+    logFailure(this.connection, error, 'an HTTP/2 session was ended')
+    this.#output.write(goawayFrame(this.#receiver.last, code))
+    this.#receiver.close()
+    this.#close()
   }
 
   /** A step of the sweep: is it a flood, does a client take no answer, ask nothing, or not close what is over? */
   expire(): void {
     const { now } = sweep
     this.traffic.step(now)
-    this.#onNoise(0)
     if (this.#exchanges.size > 0) for (const exchange of this.#exchanges) exchange.step(now)
+    if (now >= this.#fieldsBy)
+      this.#endWith(ENHANCE_YOUR_CALM, 'the fields of a message did not come to an end')
+    if (now >= this.#noticeUntil) this.#takeNoMore()
+    this.#watchTaking(now)
     if (now < this.#idleAt) return
     this.#idleAt = Number.POSITIVE_INFINITY
-    if (this.#draining || this.#session?.closed === true) this.connection.socket.destroy()
+    if (this.#draining || this.#closing) this.connection.socket.destroy()
     else this.drain()
   }
 
-  #onNoise(weight: number): void {
-    this.traffic.noise(weight)
-    if (!this.traffic.flooded) return
-    let unread = 0
-    for (const exchange of this.#exchanges) unread += exchange.unread
-    if (!this.traffic.floodedBeside(unread)) return
-    this.#end('most of what the client sends is no part of a message', constants.NGHTTP2_ENHANCE_YOUR_CALM)
-  }
-
-  #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
-    // What went wrong is seen by 'close', which always follows.
-    stream.on('error', ignore)
-    // The client may have taken it back, and the session may be over.
-    if (stream.destroyed || stream.closed || this.#failure !== undefined) return
-    const id = stream.id ?? 0
-    // RFC 9113, 5.1.1; nghttp2 lets no such stream through, but Bun 1.4 does.
-    if (id <= this.#last) {
-      this.#end(`stream ${id} was opened after stream ${this.#last}`, constants.NGHTTP2_PROTOCOL_ERROR)
-      return
+  /** What was handed to the socket must be taken, too, by whichever stream it was. */
+  #watchTaking(now: number): void {
+    if (this.#output.waiting === 0) {
+      this.#takesBy = Number.POSITIVE_INFINITY
+    } else if (this.#takesBy === Number.POSITIVE_INFINITY) {
+      this.#takesBy = now + this.limits.writeTimeout
+    } else if (now >= this.#takesBy && !this.traffic.takes(now) && !this.#hasTunnel) {
+      const what = `the client took nothing for ${this.limits.writeTimeout} ms, or too little`
+      const error = new SluiceError('HTTP_WRITE_TIMEOUT', what)
+      this.#failure ??= error.code
+      logFailure(this.connection, error, 'an HTTP/2 session was ended')
+      this.connection.reset()
     }
-    this.#last = id
-    this.#idleAt = Number.POSITIVE_INFINITY
-    const exchange = new Http2Exchange(stream, this)
-    this.#exchanges.add(exchange)
-    exchange.begin(raw, flags, this.#service)
-    if (this.traffic.flooded) this.#onNoise(0)
   }
 
-  exchangeClosed(exchange: Http2Exchange<C>): void {
-    this.#exchanges.delete(exchange)
-    if (this.#exchanges.size > 0) return
-    this.#idleAt = sweep.now + (this.#draining ? LINGER : this.limits.keepAliveTimeout)
-  }
-
-  /** The client breaks the protocol, or a limit. */
-  #end(what: string, code: number): void {
-    if (this.#failure !== undefined) return
-    const error = new SluiceError('HTTP2_PROTOCOL', `the HTTP/2 session ended: ${what}`)
-    this.#fail(error)
-    this.#session?.destroy(error, code)
-  }
-
-  #fail(error: SluiceError): void {
-    this.#failure = error.code
-    logFailure(this.connection, error, 'an HTTP/2 session was ended')
-  }
-
-  #onError(cause: Error): void {
-    if (this.#failure !== undefined) return
-    const code = errorCode(cause)
-    if (code.startsWith('ERR_HTTP2') || code.startsWith('NGHTTP2')) {
-      this.#fail(new SluiceError('HTTP2_PROTOCOL', `the HTTP/2 session ended: ${cause.message}`, { cause }))
-    } else {
-      logger('http').debug({ connection: this.connection.id, code }, 'an HTTP/2 session broke off')
-    }
+  /** Tunnels have limits of their own. */
+  get #hasTunnel(): boolean {
+    for (const exchange of this.#exchanges) if (exchange.isTunnel) return true
+    return false
   }
 
   #onClose(): void {
     sweep.delete(this)
-    // Streams are closed with their session, but Bun 1.4 does not say so when the connection broke.
-    for (const exchange of this.#exchanges) exchange.close()
+    this.#receiver.close()
     this.#done.resolve()
   }
 }

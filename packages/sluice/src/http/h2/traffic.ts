@@ -1,5 +1,5 @@
 // What moves on an HTTP/2 session, weighed: how much of what the client sends is no message (floods of frames that cost
-// more than they say), and whether it takes what it is sent.
+// more than they say), how many streams come to nothing, and whether the client takes what it is sent.
 import type { Socket } from 'node:net'
 import { bodyDeadline } from '../sweep.ts'
 
@@ -17,12 +17,21 @@ const ANSWERED = 64
 /** And so does each of so many bytes of it. */
 const ANSWERED_BYTES = 32
 
+/**
+ * Streams that may be reset at once, by the client or because of what it sent, and each second from then on
+ * (CVE-2023-44487, rapid reset; CVE-2025-8671, MadeYouReset).
+ */
+const RESET_BURST = 200
+const RESET_RATE = 33
+
 /** What a frame of a kind weighs beside its bytes. */
-export const WEIGHTS: Readonly<Record<'settings' | 'ping' | 'malformed', number>> = {
+export const WEIGHTS: Readonly<Record<'settings' | 'idle' | 'empty' | 'malformed', number>> = {
   /** A session needs one. Each is answered, and can change the table of fields. */
   settings: 4096,
-  /** Each is answered. */
-  ping: 17,
+  /** PRIORITY and frames of unknown types, which nothing comes of. */
+  idle: 140,
+  /** DATA that carries nothing and ends nothing has no use. */
+  empty: 16 * 1024,
   /** A request that can't be one costs an answer and a log line. */
   malformed: 16 * 1024,
 }
@@ -30,10 +39,9 @@ export const WEIGHTS: Readonly<Record<'settings' | 'ping' | 'malformed', number>
 export class Traffic {
   readonly #socket: Socket
   readonly #timeout: number
-  #read: number
   #written: number
   #noise = 0
-  #credit = 0
+  #resets = 0
   #at: number
   #takesUntil: number
 
@@ -43,18 +51,22 @@ export class Traffic {
     this.#timeout = timeout
     this.#at = now
     this.#takesUntil = now
-    this.#read = socket.bytesRead
     this.#written = socket.bytesWritten
   }
 
-  /** Bytes of a message came. */
+  /** Bytes came, of whatever. */
+  read(count: number): void {
+    this.#noise += count
+  }
+
+  /** So many of them were bytes of a message. */
   received(count: number): void {
-    this.#credit += count * (1 + FAIR)
+    this.#noise -= count * (1 + FAIR)
   }
 
   /** Bytes of a body were given to the session. */
   sent(count: number): void {
-    this.#credit += ANSWERED + count / ANSWERED_BYTES
+    this.#noise -= ANSWERED + count / ANSWERED_BYTES
   }
 
   /** Something came that is no message, or a wrong one. */
@@ -62,17 +74,14 @@ export class Traffic {
     this.#noise += weight
   }
 
-  /** Whether too much of what came is no message, or nobody has read it yet. */
-  get flooded(): boolean {
-    return this.#noise > NOISE_LIMIT
+  /** A stream was reset, by the client or because of it. */
+  reset(): void {
+    this.#resets++
   }
 
-  /**
-   * Whether it is too much without the bytes of messages that wait to be read. They can be far more than the window of
-   * the session: Node opens that again for whatever comes.
-   */
-  floodedBeside(unread: number): boolean {
-    return this.#noise - unread > NOISE_LIMIT
+  /** Whether too much of what came is no message, or comes to nothing. */
+  get flooded(): boolean {
+    return this.#noise > NOISE_LIMIT || this.#resets > RESET_BURST
   }
 
   /** Whether the client has taken something lately, on whichever stream, and not too slowly. */
@@ -80,15 +89,15 @@ export class Traffic {
     return now < this.#takesUntil
   }
 
-  /** Looks at what has moved since the last time. Bun 1.4 does not count bytes: there only frames are weighed. */
+  /** Looks at what has moved since the last time. */
   step(now: number): void {
-    const { bytesRead, bytesWritten } = this.#socket
-    const steady = ((now - this.#at) * STEADY) / 1000
-    this.#noise = Math.max(0, this.#noise + (bytesRead - this.#read) - this.#credit - steady)
+    const seconds = (now - this.#at) / 1000
+    // What was fair so far makes up for nothing that is still to come.
+    this.#noise = Math.max(0, this.#noise - seconds * STEADY)
+    this.#resets = Math.max(0, this.#resets - seconds * RESET_RATE)
+    const { bytesWritten } = this.#socket
     const written = bytesWritten - this.#written
     if (written > 0) this.#takesUntil = bodyDeadline(this.#takesUntil, written, this.#timeout)
-    this.#credit = 0
-    this.#read = bytesRead
     this.#written = bytesWritten
     this.#at = now
   }
