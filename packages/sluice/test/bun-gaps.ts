@@ -87,4 +87,9 @@ export const bunGaps: readonly BunGap[] = [
     reason:
       'node:http of Bun 1.4 does not parse with llhttp; its own parser refuses methods that llhttp knows',
   },
+  {
+    file: 'src/http/h2/session.test.ts',
+    test: 'an HTTP/2 session > answers many streams at once, HEAD and bodiless ones too',
+    reason: 'the HTTP/2 client of Bun 1.4 opens more streams than it was told it may: those are refused',
+  },
 ]
