@@ -51,11 +51,25 @@ describe('HpackDecoder, errors', () => {
     ])
   })
 
+  it('knows the end of its table however many entries are there', () => {
+    const decoder = new HpackDecoder(8192)
+    read(decoder, integer(8192, 5, 0x20))
+    for (let entries = 1; entries <= 200; entries++) {
+      read(decoder, added('', `${entries}`))
+      expect(read(decoder, integer(61 + entries, 7, 0x80))).toEqual([['', '1']])
+      expect(() => read(decoder, integer(62 + entries, 7, 0x80))).toThrow(HpackError)
+    }
+  })
+
   it('refuses integers above 2^28, and those of more than five bytes after the first', () => {
     refuses(0xff, '\xff\xff\xff\xff\x7f')
     refuses(0x00, 0x7f, '\xff\xff\xff\xff\x0f')
     refuses(0xff, '\x80\x80\x80\x80\x80\x00')
     refuses(0xff, '\xff'.repeat(100))
+    refuses(0x00, 0x7f, '\x82\x80\x80\x80\x80\x00', 'n'.repeat(129), '\x00')
+    const vast = new HpackDecoder(2 ** 32)
+    expect(read(vast, integer(2 ** 28, 5, 0x20))).toEqual([])
+    expect(() => read(vast, integer(2 ** 28 + 1, 5, 0x20))).toThrow(HpackError)
     // Not the shortest form, but allowed: 127 + 0.
     expect(
       read(new HpackDecoder(), bytesOf(0x00, '\x7f\x82\x80\x80\x80\x00', 'n'.repeat(129), '\x00')),
@@ -85,7 +99,7 @@ describe('HpackDecoder, errors', () => {
     expect(read(new HpackDecoder(8192), integer(8192, 5, 0x20))).toEqual([])
     refuses(0x20, 0x20, 0x20, 0x82)
     refuses(integer(4097, 5, 0x20))
-    refuses(0x82, 0x20)
+    for (let first = 0x20; first < 0x40; first++) refuses(0x82, first, string('', false), string('', false))
     expect(() => read(new HpackDecoder(0), integer(1, 5, 0x20))).toThrow(HpackError)
   })
 

@@ -96,6 +96,16 @@ describe('HpackEncoder', () => {
     expect(encoder.field('content-type', 'kind/0').charCodeAt(0)).toBe(0x5f)
   })
 
+  it('knows what is in the table after one is evicted that it had forgotten', () => {
+    const encoder = new HpackEncoder()
+    for (let kind = 0; kind < 8; kind++) encoder.field('content-type', `kind/${kind}`)
+    encoder.field('content-type', 'kind/7')
+    encoder.field('content-type', 'kind/8')
+    encoder.tableLimit = 449
+    encoder.begin()
+    expect(hex(encoder.field('content-type', 'kind/1'))).toBe('c5')
+  })
+
   it('does not put in what would take more than half of the table', () => {
     const encoder = new HpackEncoder()
     const name = 'content-security-policy'
