@@ -11,7 +11,7 @@ const TABLE = 4096
 const NO_LIMIT = Number.POSITIVE_INFINITY
 
 /** An input is the blocks of one connection, each with two bytes before it that say its length. */
-export function hpackBlocks(bytes: Buffer): Buffer[] {
+function hpackBlocks(bytes: Buffer): Buffer[] {
   const blocks: Buffer[] = []
   for (let at = 0; at + 2 <= bytes.length; ) {
     const end = at + 2 + bytes.readUInt16BE(at)

@@ -63,7 +63,7 @@ export function fromBits(bits: string): Buffer {
   return Buffer.from(bytes.map(byte => Number.parseInt(byte.padEnd(8, '1'), 2)))
 }
 
-export function huffman(text: string): Buffer {
+function huffman(text: string): Buffer {
   return fromBits(Array.from(text, character => codes.get(character)).join(''))
 }
 
