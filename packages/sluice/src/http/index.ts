@@ -25,6 +25,8 @@ export type {
 } from './client/upstream.ts'
 export type { HeaderFields } from './headers.ts'
 export { HeaderList } from './headers.ts'
+export type { AnswerListener } from './late-answer.ts'
+export { LateAnswer } from './late-answer.ts'
 export type { AccessLogDestination, AccessLogOptions } from './layers/access-log.ts'
 export { accessLog } from './layers/access-log.ts'
 export { bodyLimit } from './layers/body-limit.ts'

@@ -4,7 +4,7 @@ import {
   Body,
   type HeaderList,
   type HttpRequest,
-  type HttpResponse,
+  type LateAnswer,
   requestFields,
   responseFields,
   type UpstreamExchange,
@@ -33,8 +33,7 @@ const NEVER_UPGRADED = /^(?:h2c?|tls\/.*|http\/.*)$/
 export class ProxyExchange implements UpstreamObserver {
   readonly #settings: ExchangeSettings
   readonly #request: HttpRequest
-  readonly #resolve: (response: HttpResponse) => void
-  readonly #reject: (error: unknown) => void
+  readonly #answer: LateAnswer
   readonly #fields: HeaderList
   readonly #upgrade: string | undefined
   readonly #webSocketAccept: string | undefined
@@ -47,17 +46,10 @@ export class ProxyExchange implements UpstreamObserver {
   #stream: Stream | undefined
   #gone = false
 
-  constructor(
-    settings: ExchangeSettings,
-    first: number,
-    request: HttpRequest,
-    resolve: (response: HttpResponse) => void,
-    reject: (error: unknown) => void,
-  ) {
+  constructor(settings: ExchangeSettings, first: number, request: HttpRequest, answer: LateAnswer) {
     this.#settings = settings
     this.#request = request
-    this.#resolve = resolve
-    this.#reject = reject
+    this.#answer = answer
     this.#at = first
     this.#upstream = settings.upstreams[first] as Upstream
     const { upgrade } = request
@@ -121,7 +113,7 @@ export class ProxyExchange implements UpstreamObserver {
     }
     // It was answered without the body, which the client holds back: it need not be asked for.
     if (this.#request.expectsContinue && !this.#request.body.used) this.#request.body.discard()
-    this.#resolve({ status, headers: responseFields(headers), body })
+    this.#answer.resolve({ status, headers: responseFields(headers), body })
   }
 
   failed(error: SluiceError): void {
@@ -139,7 +131,7 @@ export class ProxyExchange implements UpstreamObserver {
     // What is wrong with a connection says itself whose it is.
     const isNamed = error.side !== 'upstream' || error.message.includes(authority)
     const message = isNamed ? error.message : `${name}: ${error.message}`
-    this.#reject(new SluiceError(error.code, message, { cause: error.cause ?? undefined }))
+    this.#answer.reject(new SluiceError(error.code, message, { cause: error.cause ?? undefined }))
   }
 
   /** An upstream that could not be connected to has been told nothing: the next one can be asked. */
@@ -165,7 +157,7 @@ export class ProxyExchange implements UpstreamObserver {
       this.#stream = undefined
       relay(client, stream, { idleTimeout }).then(outcome => logTunnel(connection, this.#upstream, outcome))
     }
-    this.#resolve({ status: 101, headers: fields, body: Body.empty, tunnel })
+    this.#answer.resolve({ status: 101, headers: fields, body: Body.empty, tunnel })
   }
 
   readonly #onGone = (): void => {

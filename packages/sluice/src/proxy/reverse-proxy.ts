@@ -1,6 +1,6 @@
 // The reverse proxy: a service that answers requests with what upstreams answer.
 import { type Duration, oneOf, type Service, SluiceError, timeLimit } from '../core/index.ts'
-import type { HttpRequest, HttpResponse } from '../http/index.ts'
+import { type HttpRequest, type HttpResponse, LateAnswer } from '../http/index.ts'
 import type { Connection } from '../net/index.ts'
 import { type ExchangeSettings, ProxyExchange } from './exchange.ts'
 import { type UpstreamOptions, upstreamOf } from './upstream.ts'
@@ -67,8 +67,12 @@ export function reverseProxy<C extends Connection = Connection>(
   return function reverseProxy(request) {
     const first = next
     next = (next + 1) % upstreams.length
-    return new Promise((resolve, reject) => {
-      new ProxyExchange(settings, first, request, resolve, reject).begin()
-    })
+    const answer = new LateAnswer()
+    try {
+      new ProxyExchange(settings, first, request, answer).begin()
+    } catch (error) {
+      answer.reject(error)
+    }
+    return answer
   }
 }

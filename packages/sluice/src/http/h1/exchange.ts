@@ -5,8 +5,9 @@ import { Body } from '../body.ts'
 import { PIECE } from '../body-streams.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
+import { type AnswerListener, ask } from '../late-answer.ts'
 import type { HttpLimits } from '../limits.ts'
-import { discardBody, invalidResponse, isPromise } from '../outgoing.ts'
+import { discardBody, invalidResponse } from '../outgoing.ts'
 import { type HttpRequest, ReceivedRequest, type RequestOwner } from '../request.ts'
 import type { RequestRecord } from '../request-record.ts'
 import type { HttpResponse, Tunnel } from '../response.ts'
@@ -37,7 +38,7 @@ export interface ExchangeOwner {
   handOver(tunnel: Tunnel): void
 }
 
-export class Http1Exchange<C extends Connection> implements OutgoingOwner, RequestOwner {
+export class Http1Exchange<C extends Connection> implements OutgoingOwner, RequestOwner, AnswerListener {
   readonly #owner: ExchangeOwner
   readonly #head: RequestHead
   readonly #request: ReceivedRequest<C>
@@ -118,19 +119,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
 
   /** Asks the service. */
   ask(service: Service<HttpRequest<C>, HttpResponse>): void {
-    try {
-      const answer = service(this.#request)
-      if (isPromise(answer)) {
-        answer.then(
-          response => this.#answer(response),
-          error => this.#onFailure(error),
-        )
-      } else {
-        this.#answer(answer)
-      }
-    } catch (error) {
-      this.#onFailure(error)
-    }
+    ask(service, this.#request, this)
   }
 
   /**
@@ -228,14 +217,14 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
     if (!this.#owner.unread) this.#owner.out.write('HTTP/1.1 100 Continue\r\n\r\n')
   }
 
-  #onFailure(error: unknown): void {
+  onFailure(error: unknown): void {
     if (this.#over) return
     // If the body broke off, that was logged, and it is the cause.
     if (this.#broken === undefined) logFailure(this.#request.connection, error, 'a service failed')
-    this.#answer(failureAnswer(this.#broken ?? error, this.#request, this.#development))
+    this.onAnswer(failureAnswer(this.#broken ?? error, this.#request, this.#development))
   }
 
-  #answer(response: HttpResponse): void {
+  onAnswer(response: HttpResponse): void {
     if (this.#over) {
       discardBody(response)
       return
