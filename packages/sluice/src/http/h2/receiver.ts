@@ -104,7 +104,7 @@ export class Receiver implements FrameHandler, StreamOwner {
 
   /** The session is over: so are its streams. */
   close(): void {
-    for (const stream of [...this.#streams.all()]) stream.gone()
+    for (const stream of this.#streams.all()) stream.gone()
   }
 
   // What streams tell.

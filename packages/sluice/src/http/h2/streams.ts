@@ -7,7 +7,8 @@ import { ConnectionError, PROTOCOL_ERROR, STREAM_CLOSED } from './wire/frames.ts
 const MOST_RESET = 1000
 
 export class Streams {
-  readonly #open = new Map<number, Http2Stream>()
+  /** By their numbers, which go up. No Map: see Members. */
+  readonly #open: Http2Stream[] = []
   readonly #reset = new Set<number>()
   /** The stream that was opened last, and the one up to which all were. */
   #last = 0
@@ -16,7 +17,7 @@ export class Streams {
   #most = Number.POSITIVE_INFINITY
 
   get size(): number {
-    return this.#open.size
+    return this.#open.length
   }
 
   /** The stream that was opened last. */
@@ -24,13 +25,23 @@ export class Streams {
     return this.#last
   }
 
-  /** All that are open now. */
-  all(): IterableIterator<Http2Stream> {
-    return this.#open.values()
+  /** All that are open now, though some may be closed meanwhile. */
+  all(): readonly Http2Stream[] {
+    return this.#open.slice()
   }
 
   get(id: number): Http2Stream | undefined {
-    return this.#open.get(id)
+    const open = this.#open
+    let low = 0
+    let high = open.length - 1
+    while (low <= high) {
+      const middle = (low + high) >> 1
+      const stream = open[middle] as Http2Stream
+      if (stream.id === id) return stream
+      if (stream.id < id) low = middle + 1
+      else high = middle - 1
+    }
+    return undefined
   }
 
   /** The client opens a stream, which is taken or not. */
@@ -40,11 +51,15 @@ export class Streams {
   }
 
   add(stream: Http2Stream): void {
-    this.#open.set(stream.id, stream)
+    this.#open.push(stream)
   }
 
   delete(stream: Http2Stream): void {
-    this.#open.delete(stream.id)
+    const open = this.#open
+    let at = open.indexOf(stream)
+    if (at < 0) return
+    for (const last = open.length - 1; at < last; at++) open[at] = open[at + 1] as Http2Stream
+    open.pop()
   }
 
   /** We have reset a stream, or not taken it: the client may not know yet. */
