@@ -17,7 +17,8 @@ import type { HpackEncoder } from './hpack/encoder.ts'
 import type { HpackField } from './hpack/field.ts'
 import { Http2IncomingBody, type IncomingOwner } from './incoming-body.ts'
 import { otherFields } from './outgoing-fields.ts'
-import { readHttp2Head, readHttp2Trailers } from './request-head.ts'
+import { type RegularFieldsReader, readHttp2Trailers } from './regular-fields.ts'
+import { readHttp2Head } from './request-head.ts'
 import type { Http2Stream, StreamUser } from './stream.ts'
 import { type Traffic, WEIGHTS } from './traffic.ts'
 import { Http2Tunnel } from './tunnel.ts'
@@ -34,6 +35,7 @@ export interface ExchangeOwner<C extends Connection> {
   readonly limits: HttpLimits
   readonly traffic: Traffic
   readonly encoder: HpackEncoder
+  readonly fieldsReader: RegularFieldsReader
   /** The code of what ended the session, once something has. */
   readonly failure: string | undefined
 }
@@ -73,12 +75,12 @@ export class Http2Exchange<C extends Connection>
    * @param overflowed whether there were more fields, which were not kept
    */
   begin(fields: readonly HpackField[], ends: boolean, overflowed: boolean): void {
-    const { connection, limits, scheme, traffic } = this.#owner
+    const { connection, fieldsReader, limits, scheme, traffic } = this.#owner
     // Before anything can be refused: what follows a refused head must go somewhere, too.
     const incoming = ends ? undefined : new Http2IncomingBody(this.#stream, limits, this)
     this.#incoming = incoming
     try {
-      const head = readHttp2Head(fields, limits, overflowed)
+      const head = readHttp2Head(fields, limits, overflowed, fieldsReader)
       traffic.received(head.size)
       this.#stream.expected = head.length
       let body = Body.empty
@@ -124,8 +126,6 @@ export class Http2Exchange<C extends Connection>
   get isTunnel(): boolean {
     return this.#tunnel !== undefined
   }
-
-  // What the stream tells.
 
   received(chunk: Buffer): void {
     if (this.#tunnel === undefined) this.#incoming?.push(chunk)
@@ -201,7 +201,7 @@ export class Http2Exchange<C extends Connection>
 
   /** The client has taken nothing of the answer for too long, or too little. */
   #expire(now: number): void {
-    // How much it took of one stream can't be seen: whether it took anything, and whether that was enough for this one.
+    // Whether it took anything, of whichever stream, and whether that was enough for this one.
     const { limits, traffic } = this.#owner
     if (this.#latest === 0) this.#latest = now + slowestTime(this.#stream.pending)
     if (now < this.#latest && traffic.takes(now)) return

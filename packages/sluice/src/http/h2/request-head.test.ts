@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { httpLimits } from '../limits.ts'
-import { fieldsOf, readHttp2Head, readHttp2Trailers } from './request-head.ts'
+import { RegularFieldsReader, readHttp2Trailers } from './regular-fields.ts'
+import { fieldsOf, readHttp2Head } from './request-head.ts'
 
 const limits = httpLimits()
 const HEAD = [':method', 'GET', ':scheme', 'https', ':path', '/a?b', ':authority', 'A.example:8443']
@@ -97,6 +98,45 @@ describe('readHttp2Head', () => {
 
   it('refuses a length of what is to be a tunnel', () =>
     expect(failure([...CONNECT, ':protocol', 'a', 'content-length', '1'])).toBe('HTTP_LENGTH_INVALID'))
+})
+
+describe('the reader of a session’s fields', () => {
+  const reader = new RegularFieldsReader()
+  const read = (fields: ReturnType<typeof fieldsOf>) => readHttp2Head(fields, limits, false, reader)
+  const paths = ['/a', '/b'].map(path => fieldsOf(HEAD.with(5, path)))
+  const shared = fieldsOf(['x-a', '1', 'host', 'a.example:8443', 'content-length', '5'])
+
+  it('says the same of the same fields behind others, in lists of their own', () => {
+    const [one, other] = paths.map(path => read([...path, ...shared]))
+    expect(one).toMatchObject({ target: '/a', length: 5 })
+    expect(other).toMatchObject({ target: '/b', length: 5 })
+    one?.headers.delete('x-a')
+    one?.headers.append('x-b', '2')
+    expect(other?.headers.toLines()).toBe('x-a: 1\r\nhost: a.example:8443\r\ncontent-length: 5\r\n')
+    expect(read([...(paths[0] ?? []), ...shared]).headers.size).toBe(3)
+  })
+
+  it('tells apart what is one more, one fewer, or another', () => {
+    const [path = []] = paths
+    expect(read([...path, ...shared, ...fieldsOf(['x-b', '2'])]).headers.size).toBe(4)
+    expect(read([...path, ...shared.slice(0, 1)]).headers.size).toBe(1)
+    expect(read([...path, ...fieldsOf(['x-a', '2'])]).headers.get('x-a')).toBe('2')
+    expect(read(path.slice()).headers.size).toBe(0)
+  })
+
+  it('remembers nothing of what is refused', () => {
+    const [path = []] = paths
+    const refused = [...path, ...fieldsOf(['connection', 'close'])]
+    for (let times = 0; times < 2; times++) expect(() => read(refused)).toThrow(/does not exist/)
+  })
+
+  it('leaves the key of a WebSocket out of a tunnel only', () => {
+    const key = fieldsOf(['sec-websocket-key', 'x'])
+    const connect = fieldsOf([...CONNECT, ':protocol', 'websocket'])
+    expect(read([...(paths[0] ?? []), ...key]).headers.size).toBe(1)
+    expect(read([...connect, ...key]).headers.size).toBe(0)
+    expect(read([...(paths[0] ?? []), ...key]).headers.size).toBe(1)
+  })
 })
 
 describe('readHttp2Trailers', () => {

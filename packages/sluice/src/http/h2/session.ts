@@ -13,6 +13,7 @@ import type { HpackEncoder } from './hpack/encoder.ts'
 import type { HpackField } from './hpack/field.ts'
 import { Output } from './output.ts'
 import { Receiver, type ReceiverOwner } from './receiver.ts'
+import { RegularFieldsReader } from './regular-fields.ts'
 import { type Http2Stream, STREAM_WINDOW } from './stream.ts'
 import { Traffic } from './traffic.ts'
 import { FrameReader } from './wire/frame-reader.ts'
@@ -58,6 +59,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
   readonly limits: HttpLimits
   readonly traffic: Traffic
   readonly encoder: HpackEncoder
+  readonly fieldsReader: RegularFieldsReader = new RegularFieldsReader()
   /** Every step of the sweep looks at what has moved. */
   readonly deadline = 0
   readonly #service: Service<HttpRequest<C>, HttpResponse>
