@@ -4,9 +4,10 @@ import type { Connection } from '../../net/index.ts'
 import { Body } from '../body.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
+import { type AnswerListener, ask } from '../late-answer.ts'
 import type { HttpLimits } from '../limits.ts'
 import type { Member } from '../members.ts'
-import { discardBody, invalidResponse, isPromise } from '../outgoing.ts'
+import { discardBody, invalidResponse } from '../outgoing.ts'
 import { type HttpRequest, ReceivedRequest, type RequestOwner } from '../request.ts'
 import type { HttpResponse } from '../response.ts'
 import { isInformational } from '../status.ts'
@@ -41,7 +42,7 @@ export interface ExchangeOwner<C extends Connection> {
 }
 
 export class Http2Exchange<C extends Connection>
-  implements AnswerOwner, IncomingOwner, RequestOwner, StreamUser, Member
+  implements AnswerListener, AnswerOwner, IncomingOwner, RequestOwner, StreamUser, Member
 {
   readonly #stream: Http2Stream
   readonly #owner: ExchangeOwner<C>
@@ -104,23 +105,8 @@ export class Http2Exchange<C extends Connection>
   /** Asks the service, unless the client has taken the request back meanwhile. */
   ask(service: Service<HttpRequest<C>, HttpResponse>): void {
     if (this.#stream.closed) return
-    const request = this.#request
-    if (request === undefined) {
-      this.#onFailure(this.#fault)
-      return
-    }
-    try {
-      const answer = service(request)
-      if (!isPromise(answer)) this.#answer(answer)
-      else {
-        answer.then(
-          response => this.#answer(response),
-          error => this.#onFailure(error),
-        )
-      }
-    } catch (error) {
-      this.#onFailure(error)
-    }
+    if (this.#request === undefined) this.onFailure(this.#fault)
+    else ask(service, this.#request, this)
   }
 
   get isTunnel(): boolean {
@@ -224,15 +210,15 @@ export class Http2Exchange<C extends Connection>
     else this.#cut(error)
   }
 
-  #onFailure(error: unknown): void {
+  onFailure(error: unknown): void {
     if (this.#over) return
     const refused = this.#request === undefined
     if (refused) this.#owner.traffic.noise(WEIGHTS.malformed)
     logFailure(this.#owner.connection, error, refused ? 'a request was refused' : 'a service failed')
-    this.#answer(failureAnswer(error, this.#request, this.#owner.limits.development))
+    this.onAnswer(failureAnswer(error, this.#request, this.#owner.limits.development))
   }
 
-  #answer(response: HttpResponse): void {
+  onAnswer(response: HttpResponse): void {
     if (this.#over || this.#stream.closed) {
       discardBody(response)
       return
