@@ -17,6 +17,8 @@ export interface OutgoingOwner {
 }
 
 export class Http2OutgoingBody implements BodySink {
+  /** What is lent is encrypted, or copied, before `data` returns. */
+  readonly borrows = true
   readonly #stream: Http2Stream
   readonly #owner: OutgoingOwner
   /** Bytes that are missing from the declared length; undefined if none was declared. */
@@ -38,7 +40,7 @@ export class Http2OutgoingBody implements BodySink {
     this.#source = body.pipe(this)
   }
 
-  data(chunk: Buffer): void {
+  data(chunk: Buffer, lent: boolean = false): void {
     if (this.#over) return
     const { length } = chunk
     this.#owner.bodySends(length)
@@ -50,12 +52,12 @@ export class Http2OutgoingBody implements BodySink {
       }
       if (this.#left === 0 && !this.#trailers) {
         this.#over = true
-        this.#stream.write(chunk, true)
+        this.#stream.write(chunk, true, lent)
         this.#owner.bodyEnds()
         return
       }
     }
-    if (this.#stream.write(chunk) || this.#waiting) return
+    if (this.#stream.write(chunk, false, lent) || this.#waiting) return
     this.#waiting = true
     this.#source?.pause()
     this.#owner.bodyWaits(true)

@@ -1,6 +1,7 @@
 // What an HTTP/2 session sends: frames that are small are put together until the end of the turn, DATA goes out as far as
 // the session's window and the socket have room, and streams that wait for room take turns, a frame each.
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { atTurnEnd, type TurnEnd } from '../turn.ts'
 import { DATA, END_STREAM, FIRST_WINDOW, FRAME_SIZE, frameHead } from './wire/frames.ts'
 
@@ -10,16 +11,17 @@ const COPIED = 1024
 /** Text of a turn beyond which DATA waits for the socket. */
 const FULL = 64 * 1024
 
-/** A stream that has DATA to send. */
+/** A stream that has DATA to send, or waits until it may. */
 export interface Sender {
   /** Whether it is in line. Only `Output` changes it. */
   inLine: boolean
-  /** Sends a frame as there is room for it; says whether it could send another. */
+  /** There is room: sends a frame; says whether it could send another. */
   sendNext(): boolean
 }
 
 export class Output implements TurnEnd {
   readonly #socket: Socket
+  readonly #encrypts: boolean
   #text = ''
   #asked = false
   #line: Sender[] = []
@@ -30,12 +32,21 @@ export class Output implements TurnEnd {
 
   constructor(socket: Socket) {
     this.#socket = socket
+    this.#encrypts = socket instanceof TLSSocket
     socket.on('drain', () => this.pump())
   }
 
   /** Whether DATA can be sent. */
   get hasRoom(): boolean {
     return this.window > 0 && !this.#socket.writableNeedDrain && this.#text.length < FULL
+  }
+
+  /**
+   * Whether DATA that is written now need not be kept. A TLS socket with nothing to write encrypts what it is given before
+   * `write` returns; any other may still be writing from it later.
+   */
+  get borrows(): boolean {
+    return this.#encrypts && this.#socket.writableLength === 0
   }
 
   /** Bytes that the socket has not taken. */

@@ -179,21 +179,28 @@ export class Http2Stream implements Sender {
    * Bytes of the body.
    *
    * @param ends whether they are the last, and no trailers follow
-   * @returns false if they have to wait; `drained` is called when they do not any more
+   * @param lent whether they are good only until this returns
+   * @returns false if there is enough for now; `drained` is called when there is room again
    */
-  write(chunk: Buffer, ends: boolean = false): boolean {
+  write(chunk: Buffer, ends: boolean = false, lent: boolean = false): boolean {
     if (this.#closed || this.#localEnded || this.#ending !== undefined) return true
-    const rest = this.#pending === 0 ? this.#sendNow(chunk, ends) : chunk
+    const rest = this.#pending === 0 ? this.#sendNow(chunk, ends, lent) : chunk
     if (this.#localEnded) return true
     if (ends) this.#ending = nothing
+    const { output } = this.#owner
     if (rest.length > 0) {
-      this.#queue.push(rest)
+      this.#queue.push(lent ? Buffer.from(rest) : rest)
       this.#pending += rest.length
-      if (this.#window > 0) this.#owner.output.lineUp(this)
+      if (this.#window > 0) output.lineUp(this)
+      return false
     }
-    if (this.#pending > 0) return false
-    if (ends) this.#sendEnd()
-    return true
+    if (ends) {
+      this.#sendEnd()
+      return true
+    }
+    if (output.hasRoom) return true
+    output.lineUp(this)
+    return false
   }
 
   /** @param trailers makes a field block, '' for none, when it is its turn: blocks are sent in the order in which they are made */
@@ -203,17 +210,18 @@ export class Http2Stream implements Sender {
     if (this.#pending === 0) this.#sendEnd()
   }
 
-  /** Sends what there is room for; answers what is left. */
-  #sendNow(chunk: Buffer, ends: boolean): Buffer {
+  /** Sends what there is room for; answers what is left. Where the socket has room for some, it gets all. */
+  #sendNow(chunk: Buffer, ends: boolean, lent: boolean): Buffer {
     const { output } = this.#owner
     const { length } = chunk
-    if (length === 0) return chunk
+    if (length === 0 || this.#window <= 0 || !output.hasRoom) return chunk
+    const bytes = lent && !output.borrows ? Buffer.from(chunk) : chunk
     const several = length > output.frameSize
     if (several) output.cork()
     let at = 0
-    while (at < length && this.#window > 0 && output.hasRoom) {
+    while (at < length && this.#window > 0 && output.window > 0) {
       const size = Math.min(length - at, this.#window, output.window, output.frameSize)
-      const part = size === length ? chunk : chunk.subarray(at, at + size)
+      const part = size === length ? bytes : bytes.subarray(at, at + size)
       at += size
       this.#window -= size
       const last = ends && at === length
@@ -221,12 +229,16 @@ export class Http2Stream implements Sender {
       if (last) this.#endLocal()
     }
     if (several) output.uncork()
-    return at === 0 ? chunk : chunk.subarray(at)
+    return at === 0 ? bytes : bytes.subarray(at)
   }
 
   sendNext(): boolean {
     const chunk = this.#queue[0]
-    if (chunk === undefined || this.#window <= 0) return false
+    if (chunk === undefined) {
+      if (!this.#closed && this.#ending === undefined) this.user?.drained()
+      return false
+    }
+    if (this.#window <= 0) return false
     const { output } = this.#owner
     const size = Math.min(chunk.length, this.#window, output.window, output.frameSize)
     const part = size === chunk.length ? chunk : chunk.subarray(0, size)
