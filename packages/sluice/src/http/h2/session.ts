@@ -132,7 +132,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     }
     socket.on('data', (chunk: Buffer) => this.#onData(chunk))
     socket.on('end', () => this.#onEnd())
-    socket.on('drain', () => this.#onDrain())
+    socket.on('drain', () => socket.resume())
     sweep.add(this)
     // Sockets are accepted paused.
     socket.resume()
@@ -159,7 +159,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     this.#watchFields()
     this.#askFresh()
     this.#output.pump()
-    if (this.#output.waiting > MOST_WAITING) this.connection.socket.pause()
+    if (this.#output.waiting > MOST_WAITING) this.#holdBack()
   }
 
   /** @throws {ConnectionError} */
@@ -195,8 +195,10 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     for (const exchange of fresh) exchange.ask(this.#service)
   }
 
-  #onDrain(): void {
-    if (!this.#closing && this.#output.waiting <= MOST_WAITING) this.connection.socket.resume()
+  /** Reads no more until the socket has taken what waits, if it does not take it at once (then there is no 'drain'). */
+  #holdBack(): void {
+    this.#output.flush()
+    if (this.connection.socket.writableLength > 0) this.connection.socket.pause()
   }
 
   // What the receiver tells.
@@ -319,6 +321,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     } else if (now >= this.#takesBy && !this.traffic.takes(now) && !this.#hasTunnel) {
       const what = `the client took nothing for ${this.limits.writeTimeout} ms, or too little`
       const error = new SluiceError('HTTP_WRITE_TIMEOUT', what)
+      this.#takesBy = now + this.limits.writeTimeout
       this.#failure ??= error.code
       logFailure(this.connection, error, 'an HTTP/2 session was ended')
       this.connection.reset()
