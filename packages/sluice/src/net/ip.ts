@@ -6,6 +6,12 @@ import { type Address, IpAddress, UnixAddress } from './address.ts'
 /** Visible ASCII but `%`, `/`, `[` and `]`: what an interface may be called without breaking the text around it. */
 const ZONE = /^[!-$&-.0-Z\\^-~]{1,32}$/
 
+/** Before the dotted address of an IPv4 client whose connection an IPv6 socket accepted, as platforms print it. */
+const MAPPED = '::ffff:'
+
+const DOT = 0x2e
+const ZERO = 0x30
+
 /**
  * An address from what the platform calls a socket's address. IPv4-mapped IPv6 becomes IPv4, so that one client has
  * one address whatever kind of socket accepted it; a zone is kept.
@@ -25,8 +31,8 @@ export function ipAddress(host: string, port: number): IpAddress {
 
 /** As `ipAddress`, but undefined for what is not an IP address. */
 export function tryIpAddress(host: string, port: number): IpAddress | undefined {
-  const quad = parseIpv4(host)
-  if (quad !== undefined) return new IpAddress('ipv4', host, port)
+  const dotted = host.startsWith(MAPPED) ? host.slice(MAPPED.length) : host
+  if (parseIpv4(dotted) !== undefined) return new IpAddress('ipv4', dotted, port)
   const percent = host.indexOf('%')
   const zone = percent < 0 ? undefined : host.slice(percent + 1)
   if (zone !== undefined && !ZONE.test(zone)) return undefined
@@ -37,8 +43,8 @@ export function tryIpAddress(host: string, port: number): IpAddress | undefined 
 /** The 4 or 16 bytes of an address, in network order. */
 export function ipBytes(address: IpAddress): Buffer {
   if (address.family === 'ipv4') {
-    const quad = parseIpv4(address.host)
-    if (quad !== undefined) return Buffer.from(quad)
+    const bits = parseIpv4(address.host)
+    if (bits !== undefined) return Buffer.from([bits >>> 24, bits >>> 16, bits >>> 8, bits])
   } else {
     const groups = parseIpv6(address.host)
     if (groups !== undefined) return Buffer.from(groups.flatMap(group => [group >> 8, group & 0xff]))
@@ -96,13 +102,31 @@ export function localAddress(socket: Socket, path: string = ''): Address {
   return new UnixAddress(path)
 }
 
-/** Strictly four decimal numbers: octal, hexadecimal and short forms mean different things to different programs. */
-function parseIpv4(text: string): number[] | undefined {
+/**
+ * The 32 bits of an IPv4 address. Strictly four decimal numbers: octal, hexadecimal and short forms mean different things
+ * to different programs. By hand, because two addresses of each connection come through here.
+ */
+function parseIpv4(text: string): number | undefined {
   if (text.length < 7 || text.length > 15) return undefined
-  const parts = text.split('.')
-  if (parts.length !== 4) return undefined
-  const numbers = parts.map(part => (/^(?:0|[1-9]\d{0,2})$/.test(part) ? Number(part) : 256))
-  return numbers.every(number => number < 256) ? numbers : undefined
+  let bits = 0
+  let parts = 0
+  /** Of the part so far; below zero without a digit. */
+  let number = -1
+  for (let at = 0; at <= text.length; at++) {
+    const code = at === text.length ? DOT : text.charCodeAt(at)
+    if (code === DOT) {
+      if (number < 0) return undefined
+      bits = bits * 256 + number
+      parts += 1
+      number = -1
+    } else {
+      // A zero stands alone.
+      if (code < ZERO || code > ZERO + 9 || number === 0) return undefined
+      number = Math.max(0, number) * 10 + code - ZERO
+      if (number > 255) return undefined
+    }
+  }
+  return parts === 4 ? bits : undefined
 }
 
 /** The eight groups of an IPv6 address without zone (RFC 4291, section 2.2). */
@@ -112,9 +136,9 @@ function parseIpv6(text: string): number[] | undefined {
   if (text.includes('.')) {
     // The last 32 bits may be written as IPv4.
     const start = text.lastIndexOf(':') + 1
-    const [a = 0, b = 0, c = 0, d = 0] = parseIpv4(text.slice(start)) ?? [-1]
-    if (a < 0 || start === 0) return undefined
-    hexadecimal = `${text.slice(0, start)}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`
+    const bits = parseIpv4(text.slice(start))
+    if (bits === undefined || start === 0) return undefined
+    hexadecimal = `${text.slice(0, start)}${(bits >>> 16).toString(16)}:${(bits & 0xffff).toString(16)}`
   }
   const halves = hexadecimal.split('::')
   const [left = [], right = []] = halves.map(half => (half === '' ? [] : half.split(':')))
