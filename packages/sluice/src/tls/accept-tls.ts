@@ -110,10 +110,8 @@ export function acceptTls<Hello extends boolean = false, const Asks extends Clie
     clientCertificates: clients === undefined ? 'none' : require ? 'required' : 'optional',
     timeout,
   })
-  const secure = async (connection: Connection): Promise<void> => {
-    const deadline = performance.now() + timeout
-    const hello = options.clientHello === true ? await readClientHello(connection, timeout) : undefined
-    const socket = await acceptor.accept(connection.socket, deadline - performance.now())
+  const peeks = options.clientHello === true
+  const secure = (connection: Connection, socket: TLSSocket, hello: ClientHello | undefined): void => {
     const certificate = clients && clientCertificate(socket, require)
     const secured = connection as Connection & { tls: unknown }
     const tls = describe(socket, hello, certificate)
@@ -128,8 +126,16 @@ export function acceptTls<Hello extends boolean = false, const Asks extends Clie
 
   return next =>
     async function acceptTls(connection) {
-      await secure(connection)
-      return next(connection as typeof connection & Secure<TlsInfoWith<Hello, Asks>>)
+      let hello: ClientHello | undefined
+      let left = timeout
+      if (peeks) {
+        const deadline = performance.now() + timeout
+        hello = await readClientHello(connection, timeout)
+        left = deadline - performance.now()
+      }
+      secure(connection, await acceptor.accept(connection.socket, left), hello)
+      // Awaited here, because returning a promise costs an async function one more.
+      return await next(connection as typeof connection & Secure<TlsInfoWith<Hello, Asks>>)
     }
 }
 

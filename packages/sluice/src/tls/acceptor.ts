@@ -34,8 +34,8 @@ interface Handshake {
 
 type SelectContext = (error: Error | null, context?: SecureContext) => void
 
-/** The longest time that the platform's timers know. */
-const NEVER = 2 ** 31 - 1
+/** Zero would mean the platform's default; for what is below it, the platform starts no timer. */
+const NONE = -1
 
 /**
  * A handshake goes through a `tls.Server`, because only there the platform tells whether a client's certificate was
@@ -62,10 +62,22 @@ export class Acceptor {
     else this.#serverFor(certificate)
   }
 
-  /** Makes TLS of a socket; rejects with a coded error. `timeout` is what is left of the time for the handshake. */
-  async accept(raw: Socket, timeout: number): Promise<TLSSocket> {
-    const certificate = this.#ask()
-    if (!(certificate instanceof Promise)) return this.#handshake(raw, timeout, certificate)
+  /**
+   * Makes TLS of a socket; rejects with a coded error. `timeout` is what is left of the time for the handshake. With a
+   * certificate that is there already, the promise of the handshake is the only one that is made.
+   */
+  accept(raw: Socket, timeout: number): Promise<TLSSocket> {
+    try {
+      const certificate = this.#ask()
+      return certificate instanceof Promise
+        ? this.#acceptLater(raw, timeout, certificate)
+        : this.#handshake(raw, timeout, certificate)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async #acceptLater(raw: Socket, timeout: number, certificate: Promise<Certificate>): Promise<TLSSocket> {
     const deadline = performance.now() + timeout
     const ready = await whileConnected(raw, certificate, timeout, () => this.#tooLate())
     return this.#handshake(raw, deadline - performance.now(), ready)
@@ -125,7 +137,7 @@ export class Acceptor {
       requestCert: clientCertificates !== 'none',
       rejectUnauthorized: clientCertificates === 'required',
       // Ours covers the ClientHello too, and whatever waits for a certificate.
-      handshakeTimeout: NEVER,
+      handshakeTimeout: NONE,
       // Without names to choose by, there is no callback to be made in the middle of each handshake.
       ...(source.byServerName !== undefined && {
         SNICallback: (name: string, done: SelectContext) => void this.#select(name, done),
