@@ -52,8 +52,13 @@ export class ProxyExchange implements UpstreamObserver {
     this.#answer = answer
     this.#at = first
     this.#upstream = settings.upstreams[first] as Upstream
-    const { upgrade } = request
-    this.#upgrade = upgrade === undefined || NEVER_UPGRADED.test(upgrade) ? undefined : upgrade
+    const { upgrade, version } = request
+    const isRefused = upgrade !== undefined && NEVER_UPGRADED.test(upgrade)
+    // Over HTTP/1.1 the request can be answered as one that asks for no upgrade; a CONNECT of HTTP/2 is nothing else.
+    if (isRefused && version === '2') {
+      throw new SluiceError('HTTP_UPGRADE_REFUSED', `there are no tunnels for ${upgrade}`)
+    }
+    this.#upgrade = isRefused ? undefined : upgrade
     this.#fields = requestFields(request, settings.keepUnderscores)
     this.#webSocketAccept = addWebSocketKey(request, this.#fields)
   }

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { exchange, RawClient, stopHttp } from '../../test/support/http.ts'
+import { block, FrameClient, fields, GET, headers } from '../../test/support/http2-frames.ts'
 import { captureLogs } from '../../test/support/logs.ts'
 import { forwarded, startProxy } from '../../test/support/proxy.ts'
 import { answering, OK, type OriginConnection, startOrigin } from '../../test/support/raw-origin.ts'
@@ -216,6 +217,17 @@ describe('reverseProxy', () => {
     )
     await client.until(() => client.received.endsWith('ok'))
     expect(origin.received).toEqual([forwarded('GET', '/')])
+  })
+
+  it.each(['h2c', 'tls/1.0'])('asks no upstream when HTTP/2 is to change to %s', async protocol => {
+    const origin = await startOrigin(answering(OK))
+    const { port } = await startProxy(origin.url)
+    const client = await FrameClient.connect(port)
+    client.send(headers(1, block(...fields(GET, { ':method': 'CONNECT' }), [':protocol', protocol]), 0))
+    await client.until(() => client.answer(1).ended)
+    expect(client.answer(1).statuses).toEqual([501])
+    expect(origin.connections).toEqual([])
+    expect(logs).toMatchObject([{ code: 'HTTP_UPGRADE_REFUSED' }])
   })
 
   it('cancels the request at the upstream when the client goes', async () => {
