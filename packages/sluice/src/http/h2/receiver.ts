@@ -8,6 +8,7 @@ import type { Output } from './output.ts'
 import { Http2Stream, type StreamOwner } from './stream.ts'
 import { Streams } from './streams.ts'
 import { type Traffic, WEIGHTS } from './traffic.ts'
+import { keepable } from './waiting-chunks.ts'
 import { type FieldBlock, FieldBlocks } from './wire/field-block.ts'
 import type { FrameHandler } from './wire/frame-reader.ts'
 import {
@@ -202,7 +203,7 @@ export class Receiver implements FrameHandler, StreamOwner {
     const stream = this.#dataOf
     if (stream === undefined || stream.closed) return
     this.#traffic.received(chunk.length)
-    stream.receive(chunk)
+    stream.receive(keepable(chunk))
   }
 
   dataEnds(): void {

@@ -5,6 +5,9 @@
 const SMALL = 1024
 const BLOCK = 2 * SMALL
 
+/** How many times its length a chunk may keep in memory: full frames in full reads of 64 KB are below that. */
+const MOST_KEPT = 8
+
 export class WaitingChunks {
   readonly #chunks: Buffer[] = []
   #size = 0
@@ -46,7 +49,7 @@ export class WaitingChunks {
     this.#size -= chunk.length
     // What comes now begins another chunk.
     if (this.#chunks.length === 0) this.#block = undefined
-    return chunk
+    return keepable(chunk)
   }
 
   clear(): void {
@@ -54,6 +57,14 @@ export class WaitingChunks {
     this.#size = 0
     this.#block = undefined
   }
+}
+
+/**
+ * Bytes that may be kept by whoever gets them. What is a small part of what was read at once is copied: a byte here and there
+ * would keep all that came with it.
+ */
+export function keepable(chunk: Buffer): Buffer {
+  return chunk.buffer.byteLength > MOST_KEPT * chunk.length ? copyOf(chunk) : chunk
 }
 
 function copyOf(chunk: Buffer): Buffer {
