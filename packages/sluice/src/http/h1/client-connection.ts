@@ -104,10 +104,11 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
   /** Closes it: in order if it is idle and the upstream has taken what was written, else as an abort. */
   close(): void {
     // An upstream that answers early need not ever read the rest: the end would wait behind it, for ever.
-    if (this.#exchange === undefined && this.#socket.writableLength === 0) {
+    const socket = this.out.direct()
+    if (this.#exchange === undefined && socket.writableLength === 0) {
       this.#lose()
-      this.#socket.end()
-      this.#socket.destroySoon()
+      socket.end()
+      socket.destroySoon()
     } else {
       this.abandon()
     }

@@ -340,7 +340,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     this.deadline = sweep.now + this.#limits.writeTimeout
     this.#exchange?.close()
     this.#exchange = undefined
-    this.#closing = new Closing(this.#socket, this.#ended, () => {
+    this.#closing = new Closing(this.out.direct(), this.#ended, () => {
       this.deadline = sweep.now + LINGER
     })
   }

@@ -147,6 +147,7 @@ async function send(client: RawClient, requests: string, cuts: readonly number[]
 function recording(): { out: Outbox; pieces: string[] } {
   const pieces: string[] = []
   const socket = new Writable({
+    highWaterMark: 16 * 1024,
     decodeStrings: false,
     write: (chunk: string, _encoding, done) => {
       pieces.push(chunk)
@@ -164,13 +165,22 @@ describe('what is written at the end of a turn', () => {
   it('goes out in one piece, with what was written to the socket directly behind it', async () => {
     const { out, pieces } = recording()
     out.write('a')
-    out.socket.write('b')
-    out.write('c')
+    out.write('b')
     expect(pieces).toEqual([])
     await turn()
-    expect(pieces).toEqual(['abc'])
-    out.socket.write('d')
-    expect(pieces).toEqual(['abc', 'd'])
+    expect(pieces).toEqual(['ab'])
+    out.write('c')
+    out.direct().write('d')
+    out.write('e')
+    out.hold().write('f')
+    expect(pieces).toEqual(['ab'])
+    await turn()
+    out.direct().write('g')
+    expect(pieces).toEqual(['ab', 'cdef', 'g'])
+    out.hold().write('h')
+    expect(pieces).toEqual(['ab', 'cdef', 'g'])
+    await turn()
+    expect(pieces).toEqual(['ab', 'cdef', 'g', 'h'])
   })
 
   it('goes out before it where it is flushed, or the socket is ended', async () => {
@@ -179,9 +189,27 @@ describe('what is written at the end of a turn', () => {
     out.flush()
     expect(pieces).toEqual(['a'])
     out.write('b')
-    out.socket.end('c')
+    out.direct().end('c')
     await turn()
     expect(pieces).toEqual(['a', 'bc'])
+  })
+
+  it('is counted by the socket where it is much', () => {
+    const { out, pieces } = recording()
+    const much = 'x'.repeat(20_000)
+    out.write(much)
+    expect([pieces, out.direct().writableLength, out.direct().writableNeedDrain]).toEqual([[], 20_000, true])
+    out.flush()
+    expect(pieces).toEqual([much])
+  })
+
+  it('is dropped where the socket has been destroyed', async () => {
+    const { out, pieces } = recording()
+    const socket = out.direct()
+    out.write('a')
+    socket.destroy()
+    await turn()
+    expect([pieces, socket.errored]).toEqual([[], null])
   })
 
   it('comes complete and in order, whatever kinds of answers follow each other', async () => {

@@ -3,40 +3,78 @@
 import type { Socket } from 'node:net'
 import { atTurnEnd, type TurnEnd } from '../turn.ts'
 
+/** More text than this goes to the socket's own queue, where `writableNeedDrain` counts it. */
+const MOST = 16 * 1024
+
 /**
- * What is held back lies in the socket's own queue (`cork`). So whatever is written to the socket by any way goes out behind
- * it, `end` sends it first, and `writableNeedDrain` and `writableLength` count it. Only before a reset it must be flushed.
+ * Text is held back here, which costs less than the socket's queue. As soon as something else is to be written, the text
+ * goes to that queue before it (`cork`). So the order is that of the calls, if the socket is got by `direct` or `hold`.
  */
 export class Outbox implements TurnEnd {
-  readonly socket: Socket
-  #holding = false
+  readonly #socket: Socket
+  #text = ''
+  #corked = false
+  #asked = false
 
   constructor(socket: Socket) {
-    this.socket = socket
+    this.#socket = socket
   }
 
-  /** Writes text of Latin-1 characters, at the end of this turn, or before it with `flush`. */
+  /** Writes text of Latin-1 characters, at the end of this turn. */
   write(text: string): void {
-    this.hold()
-    this.socket.write(text, 'latin1')
+    if (this.#corked) {
+      this.#socket.write(text, 'latin1')
+      return
+    }
+    this.#text += text
+    if (this.#text.length > MOST) this.#cork()
+    else this.#ask()
   }
 
-  /** Holds back all that is written to the socket in this turn. */
-  hold(): void {
-    if (this.#holding) return
-    this.#holding = true
-    this.socket.cork()
-    atTurnEnd(this)
+  /**
+   * The socket, for who writes to it directly or ends it: that goes out behind what is held back, and at once if nothing
+   * is. Before it is reset, call `flush` if what was written matters.
+   */
+  direct(): Socket {
+    if (this.#text !== '') this.#cork()
+    return this.#socket
+  }
+
+  /** The socket, for who writes to it what may wait for the end of this turn. */
+  hold(): Socket {
+    if (!this.#corked) this.#cork()
+    return this.#socket
   }
 
   /** Lets go of what is held back. */
   flush(): void {
-    if (!this.#holding) return
-    this.#holding = false
-    this.socket.uncork()
+    if (this.#corked) {
+      this.#corked = false
+      this.#socket.uncork()
+      return
+    }
+    const text = this.#text
+    this.#text = ''
+    if (text !== '' && !this.#socket.destroyed) this.#socket.write(text, 'latin1')
   }
 
   atTurnEnd(): void {
+    this.#asked = false
     this.flush()
+  }
+
+  #cork(): void {
+    const text = this.#text
+    this.#text = ''
+    this.#corked = true
+    this.#socket.cork()
+    if (text !== '') this.#socket.write(text, 'latin1')
+    this.#ask()
+  }
+
+  #ask(): void {
+    if (this.#asked) return
+    this.#asked = true
+    atTurnEnd(this)
   }
 }

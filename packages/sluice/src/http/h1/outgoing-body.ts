@@ -28,7 +28,6 @@ export class OutgoingBody implements BodySink {
    */
   readonly borrows: boolean
   readonly #out: Outbox
-  readonly #socket: Socket
   readonly #framing: OutgoingFraming
   readonly #owner: OutgoingOwner
   /** Bytes that are still missing from the declared length. */
@@ -40,8 +39,7 @@ export class OutgoingBody implements BodySink {
 
   constructor(out: Outbox, framing: OutgoingFraming, length: number, owner: OutgoingOwner) {
     this.#out = out
-    this.#socket = out.socket
-    this.borrows = out.socket instanceof TLSSocket
+    this.borrows = out.direct() instanceof TLSSocket
     this.#framing = framing
     this.#left = length
     this.#owner = owner
@@ -80,7 +78,8 @@ export class OutgoingBody implements BodySink {
           return
         }
       }
-      written = this.#socket.write(lent ? this.#keep(chunk) : chunk)
+      const socket = this.#out.direct()
+      written = socket.write(lent ? keep(socket, chunk) : chunk)
     }
     if (!written && !this.#waiting) {
       this.#waiting = true
@@ -96,7 +95,7 @@ export class OutgoingBody implements BodySink {
       return
     }
     this.#over = true
-    if (this.#framing === 'chunked') this.#socket.write(lastChunk(trailers), 'latin1')
+    if (this.#framing === 'chunked') this.#out.write(lastChunk(trailers))
     this.#owner.bodyEnds()
   }
 
@@ -139,7 +138,7 @@ export class OutgoingBody implements BodySink {
   }
 
   #writeChunk(chunk: Buffer, lent: boolean): boolean {
-    const socket = this.#socket
+    const socket = this.#out.direct()
     const size = `${chunk.length.toString(16)}\r\n`
     if (chunk.length <= COPIED) {
       const framed = Buffer.allocUnsafe(size.length + chunk.length + 2)
@@ -148,7 +147,7 @@ export class OutgoingBody implements BodySink {
       framed.write('\r\n', size.length + chunk.length, 'latin1')
       return socket.write(framed)
     }
-    const kept = lent ? this.#keep(chunk) : chunk
+    const kept = lent ? keep(socket, chunk) : chunk
     socket.cork()
     socket.write(size, 'latin1')
     socket.write(kept)
@@ -156,11 +155,11 @@ export class OutgoingBody implements BodySink {
     socket.uncork()
     return written && !socket.writableNeedDrain
   }
+}
 
-  /** Lent bytes as they may be written: only while nothing waits before them are they encrypted at once. */
-  #keep(chunk: Buffer): Buffer {
-    return this.#socket.writableLength === 0 ? chunk : Buffer.from(chunk)
-  }
+/** Lent bytes as they may be written: only while nothing waits before them are they encrypted at once. */
+function keep(socket: Socket, chunk: Buffer): Buffer {
+  return socket.writableLength === 0 ? chunk : Buffer.from(chunk)
 }
 
 /** One write for the head and a body that is in memory. */
@@ -175,8 +174,7 @@ export function writeWhole(out: Outbox, head: string, body: Body): void {
   bytes.write(head, 0, 'latin1')
   if (typeof whole === 'string') bytes.write(whole, head.length, 'utf8')
   else whole.copy(bytes, head.length)
-  out.hold()
-  out.socket.write(bytes)
+  out.hold().write(bytes)
 }
 
 /** The end of a chunked body, with trailers (RFC 9112, 7.1.2). */
