@@ -35,8 +35,8 @@ export interface ServeHttpOptions {
   readonly keepAliveTimeout?: Duration
   /**
    * How long a body that the service wants may stand still. What comes must also come at 240 bytes a second or faster,
-   * counted over this time. Over HTTP/2, a client whose answer is under way already, as in a call of gRPC that streams both
-   * ways, may be silent for an hour.
+   * counted over this time. A client whose answer is under way already, as in a call that streams both ways, may be silent
+   * for an hour.
    * @default '30s'
    */
   readonly bodyTimeout?: Duration
@@ -57,6 +57,9 @@ export interface ServeHttpOptions {
    */
   readonly development?: boolean
 }
+
+/** How long a client may be silent, in ms, while the answer to what it has said so far is under way: as long as in a tunnel. */
+export const CALL_TIMEOUT: number = 60 * 60 * 1000
 
 export interface HttpLimits {
   readonly head: number

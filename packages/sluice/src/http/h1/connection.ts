@@ -101,6 +101,8 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     } else if (this.#state === TAKING || this.#exchange?.waiting === true) {
       const what = `the client took nothing of the answer for ${writeTimeout} ms`
       this.cut(new SluiceError('HTTP_WRITE_TIMEOUT', what))
+    } else if (this.#exchange?.talking === true) {
+      this.#watch()
     } else if (this.#exchange?.receiving === true) {
       this.#breakBody(new SluiceError('HTTP_BODY_TIMEOUT', 'the body of the request came too slowly'))
     } else if (this.#ended) {
@@ -281,11 +283,8 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
 
   #progress(count: number): void {
     if (this.#exchange?.waiting === true) return
-    if (this.#exchange?.wanted !== true) {
-      this.#watch()
-      return
-    }
-    this.deadline = bodyDeadline(this.deadline, count, this.#limits.bodyTimeout)
+    if (this.#exchange?.wanted !== true) this.#watch()
+    else this.deadline = bodyDeadline(this.deadline, count, this.#limits.bodyTimeout)
   }
 
   /** What came is not HTTP as it must be. */

@@ -6,12 +6,13 @@ import { PIECE } from '../body-streams.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
 import { type AnswerListener, ask } from '../late-answer.ts'
-import type { HttpLimits } from '../limits.ts'
+import { CALL_TIMEOUT, type HttpLimits } from '../limits.ts'
 import { discardBody, invalidResponse } from '../outgoing.ts'
 import { type HttpRequest, ReceivedRequest, type RequestOwner } from '../request.ts'
 import type { RequestRecord } from '../request-record.ts'
 import type { HttpResponse, Tunnel } from '../response.ts'
 import { isInformational, reasonPhrase } from '../status.ts'
+import { sweep } from '../sweep.ts'
 import { IncomingBody } from './incoming-body.ts'
 import type { Outbox } from './outbox.ts'
 import { OutgoingBody, type OutgoingOwner, writeWhole } from './outgoing-body.ts'
@@ -52,6 +53,8 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
   #answered = false
   #continued = false
   #keepAlive = false
+  /** When something of the request came last, by the time of the sweep. */
+  #heardAt: number = sweep.now
   /** Bytes of the request's body, once all have come. */
   #received = 0
   #closeDelimited = false
@@ -113,6 +116,16 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
     return this.#answered
   }
 
+  /** Whether both sides stream: a client that is silent may just have nothing to say. */
+  get talking(): boolean {
+    return (
+      this.#incoming !== undefined &&
+      this.#answering &&
+      !this.#answered &&
+      sweep.now - this.#heardAt < CALL_TIMEOUT
+    )
+  }
+
   get broken(): boolean {
     return this.#broken !== undefined
   }
@@ -131,6 +144,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
   receive(bytes: Buffer, from: number): number {
     const incoming = this.#incoming
     if (incoming === undefined) return from
+    this.#heardAt = sweep.now
     const end = incoming.push(bytes, from)
     if (incoming.done) {
       this.#received = incoming.received

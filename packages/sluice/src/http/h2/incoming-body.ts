@@ -2,16 +2,13 @@
 import { logger, SluiceError } from '../../core/index.ts'
 import type { BodySink, BodySource } from '../body.ts'
 import type { HeaderList } from '../headers.ts'
-import type { HttpLimits } from '../limits.ts'
+import { CALL_TIMEOUT, type HttpLimits } from '../limits.ts'
 import { bodyDeadline, sweep } from '../sweep.ts'
 import type { Http2Stream } from './stream.ts'
 import { WaitingChunks } from './waiting-chunks.ts'
 
 /** Bytes of a body that nobody wants that are thrown away before its stream is closed. */
 const WASTE_LIMIT = 256 * 1024
-
-/** How long a client may be silent, in ms, while the answer to what it has said so far is under way: as long as in a tunnel. */
-const CALL_TIMEOUT = 60 * 60 * 1000
 
 /** The exchange that a body is part of. */
 export interface IncomingOwner {
