@@ -84,12 +84,11 @@ export class Http2IncomingBody implements BodySource {
   start(sink: BodySink): void {
     if (this.#started) return
     this.#started = true
+    this.#sink = sink
     if (this.#over) {
-      const failure = this.#failure ?? incomplete()
-      queueMicrotask(() => sink.fail(failure))
+      queueMicrotask(() => this.#tell(this.#failure ?? incomplete()))
       return
     }
-    this.#sink = sink
     this.#heardAt = sweep.now
     this.sendContinue()
     this.deadline = sweep.now + this.#limits.bodyTimeout
@@ -156,6 +155,11 @@ export class Http2IncomingBody implements BodySource {
     this.#over = true
     this.#failure = error
     this.#drop()
+    this.#tell(error)
+  }
+
+  /** Tells the reader, if there still is one. */
+  #tell(error: SluiceError): void {
     const sink = this.#sink
     this.#leave()
     try {
