@@ -4,6 +4,7 @@ import { Random } from '../support/random.ts'
 import { checkRequests, checkResponse } from './codec-oracles.ts'
 import { corpus } from './corpus.ts'
 import { checkHpack } from './hpack-oracle.ts'
+import { checkHttp2Frames, checkHttp2Session } from './http2-oracles.ts'
 import { mutate } from './mutate.ts'
 import { FuzzedProxy } from './proxy-oracles.ts'
 
@@ -32,6 +33,15 @@ describe('responses of the corpus', () => {
 describe('field sections of the corpus', () => {
   it.each(corpus('hpack'))('$name', ({ bytes }) => {
     for (let seed = 0; seed < 20; seed++) checkHpack(bytes, new Random(seed))
+  })
+})
+
+describe('frames of the corpus', () => {
+  it.each(corpus('http2'))('$name', async ({ bytes }) => {
+    for (let seed = 0; seed < 10; seed++) {
+      await checkHttp2Frames(bytes, new Random(seed))
+      await checkHttp2Session(bytes, new Random(seed))
+    }
   })
 })
 

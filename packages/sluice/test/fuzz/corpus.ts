@@ -2,11 +2,16 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
-/** What is fuzzed: bytes from clients, bytes from upstreams, or field sections of HTTP/2. */
-export type Kind = 'requests' | 'responses' | 'hpack'
+/** What is fuzzed: bytes from clients, bytes from upstreams, or field sections and frames of HTTP/2. */
+export type Kind = 'requests' | 'responses' | 'hpack' | 'http2'
 
 /** How names of files end. */
-const ENDINGS: Readonly<Record<Kind, string>> = { requests: '.http', responses: '.http', hpack: '.hpack' }
+const ENDINGS: Readonly<Record<Kind, string>> = {
+  requests: '.http',
+  responses: '.http',
+  hpack: '.hpack',
+  http2: '.h2',
+}
 
 export interface Input {
   /** The file's name. */

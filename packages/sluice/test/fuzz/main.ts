@@ -7,6 +7,8 @@ import { Random } from '../support/random.ts'
 import { checkRequests, checkResponse } from './codec-oracles.ts'
 import { corpus, type Kind, keepInput } from './corpus.ts'
 import { checkHpack } from './hpack-oracle.ts'
+import { mutateFrames } from './http2-inputs.ts'
+import { checkHttp2Frames, checkHttp2Session } from './http2-oracles.ts'
 import { mutate } from './mutate.ts'
 import { FuzzedProxy } from './proxy-oracles.ts'
 
@@ -15,7 +17,7 @@ const USAGE = `usage: npm run fuzz -- [--seconds 60] [--seed NUMBER] [--target N
   --seconds  how long                                                           [default: 60]
   --seed     of the first round; the same seed gives the same inputs            [default: the time]
   --target   requests or responses (the codec), proxied-requests or proxied-responses
-             (the whole proxy), hpack, or all of them in turn                   [default: all]
+             (the whole proxy), hpack, http2-frames, http2-sessions, or all of them in turn                   [default: all]
   FILE       an input of the corpus, to run it alone; its folder says the kind
 `
 
@@ -40,6 +42,8 @@ const targets: Readonly<Record<string, Target>> = {
     check: (bytes, random) => proxy.checkResponse(bytes, random, random.pick(METHODS)),
   },
   hpack: { kind: 'hpack', check: async (bytes, random) => checkHpack(bytes, random) },
+  'http2-frames': { kind: 'http2', check: checkHttp2Frames },
+  'http2-sessions': { kind: 'http2', check: checkHttp2Session },
 }
 
 /** Beyond this the run has found enough. */
@@ -83,6 +87,7 @@ async function fuzz(chosen: readonly [string, Target][], seconds: number, first:
     requests: corpus('requests').map(({ bytes }) => bytes),
     responses: corpus('responses').map(({ bytes }) => bytes),
     hpack: corpus('hpack').map(({ bytes }) => bytes),
+    http2: corpus('http2').map(({ bytes }) => bytes),
   }
   const until = performance.now() + seconds * 1000
   let findings = 0
@@ -93,7 +98,8 @@ async function fuzz(chosen: readonly [string, Target][], seconds: number, first:
     const seed = first + rounds
     const [name, { kind, check }] = chosen[rounds % chosen.length] as [string, Target]
     const random = new Random(seed)
-    const bytes = mutate(random, random.pick(inputs[kind]), inputs[kind])
+    const change = kind === 'http2' ? mutateFrames : mutate
+    const bytes = change(random, random.pick(inputs[kind]), inputs[kind])
     rounds++
     try {
       accepted += await check(bytes, random)
