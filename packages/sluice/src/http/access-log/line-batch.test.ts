@@ -50,6 +50,27 @@ describe('LineBatch', () => {
     expect(output.written).toEqual(['a\nb\n'])
   })
 
+  it('writes together what comes within 20 ms of the last batch', async () => {
+    const output = new ManualOutput()
+    const batch = new LineBatch(output)
+    batch.add('a\n')
+    await turn()
+    batch.add('b\n')
+    vi.advanceTimersByTime(10)
+    output.done()
+    batch.add('c\n')
+    await turn()
+    vi.advanceTimersByTime(9)
+    expect(output.written).toEqual(['a\n'])
+    vi.advanceTimersByTime(1)
+    expect(output.written).toEqual(['a\n', 'b\nc\n'])
+    output.done()
+    vi.advanceTimersByTime(20)
+    batch.add('d\n')
+    await turn()
+    expect(output.written[2]).toBe('d\n')
+  })
+
   it('does not wait with a batch that is long enough', () => {
     const output = new ManualOutput()
     const batch = new LineBatch(output)
@@ -71,7 +92,7 @@ describe('LineBatch', () => {
     expect(output.written).toEqual(['a\n', `b\nc\n${line('d', 20_000)}`])
     output.done()
     batch.add('e\n')
-    await turn()
+    vi.advanceTimersByTime(20)
     expect(output.written[2]).toBe('e\n')
   })
 
@@ -110,7 +131,7 @@ describe('LineBatch', () => {
     ])
     output.done()
     batch.add('again\n')
-    await turn()
+    vi.advanceTimersByTime(20)
     expect(output.written[2]).toBe('again\n')
     expect(logs).toHaveLength(2)
   })
@@ -134,7 +155,7 @@ describe('LineBatch', () => {
 
     // Within a minute it is quiet, whatever happens; what is lost then is told the next time.
     batch.add('e\n')
-    await turn()
+    vi.advanceTimersByTime(20)
     output.done({ lost: true, error, retryIn: 1000 })
     batch.add('f\n')
     vi.advanceTimersByTime(1000)

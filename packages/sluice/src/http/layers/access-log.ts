@@ -35,8 +35,8 @@ export interface AccessLogOptions {
  * Writes a line for each exchange when it is over, also for one that broke off. It should be the first layer, so that
  * times are counted from the request's head. What peers send is escaped to visible ASCII: no line can be forged.
  *
- * Lines go out in batches, one for each turn of the event loop, and what is left when the process exits; what a process that is
- * killed had not written is lost. A destination that fails or takes nothing never stops the proxy: up to 1 MB is kept for
+ * Lines go out in batches, at the end of a turn of the event loop but those within 20 ms together, and what is left when the process
+ * exits; what a process that is killed had not written is lost. A destination that fails or takes nothing never stops the proxy: up to 1 MB is kept for
  * it, further lines are dropped and counted, and the log says so once. Standard output and standard error are never waited for.
  *
  * @example
