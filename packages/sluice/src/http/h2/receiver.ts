@@ -315,6 +315,7 @@ export class Receiver implements FrameHandler, StreamOwner {
     const settings = readSettings(bytes, start, end, before)
     this.#settings = settings
     this.output.frameSize = settings.frameSize
+    if (settings.smallestTable !== undefined) this.encoder.tableLimit = settings.smallestTable
     if (settings.tableSize !== undefined) this.encoder.tableLimit = settings.tableSize
     const wider = settings.window - before.window
     if (wider !== 0) {

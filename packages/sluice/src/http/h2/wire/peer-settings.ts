@@ -24,12 +24,15 @@ export interface PeerSettings {
   readonly frameSize: number
   /** The table that our fields may use; undefined if nothing was said. */
   readonly tableSize: number | undefined
+  /** The smallest that the frame said, as it may say several: the client's table was that small meanwhile. */
+  readonly smallestTable: number | undefined
 }
 
 export const FIRST_SETTINGS: PeerSettings = {
   window: FIRST_WINDOW,
   frameSize: FRAME_SIZE,
   tableSize: undefined,
+  smallestTable: undefined,
 }
 
 /**
@@ -43,11 +46,13 @@ export function readSettings(bytes: Buffer, start: number, end: number, before: 
   if (length > 6 * MOST)
     throw new ConnectionError(ENHANCE_YOUR_CALM, `there are ${length / 6} settings at once`)
   let { window, frameSize, tableSize } = before
+  let smallestTable: number | undefined
   for (let at = start; at < end; at += 6) {
     const value = bytes.readUInt32BE(at + 2)
     switch (bytes.readUInt16BE(at)) {
       case HEADER_TABLE_SIZE:
         tableSize = value
+        smallestTable = Math.min(value, smallestTable ?? value)
         break
       case ENABLE_PUSH:
       case ENABLE_CONNECT_PROTOCOL:
@@ -64,5 +69,5 @@ export function readSettings(bytes: Buffer, start: number, end: number, before: 
         frameSize = value
     }
   }
-  return { window, frameSize, tableSize }
+  return { window, frameSize, tableSize, smallestTable }
 }
