@@ -131,6 +131,34 @@ describe('accessLog in JSON', () => {
     ])
   })
 
+  it('tells the requests of one connection apart, and its connections', async () => {
+    const lines = new Lines()
+    const { port } = await startHttp(
+      stack<HttpRequest, HttpResponse>()
+        .layer(accessLog({ format: 'json', destination: lines }))
+        .layer(trustForwarded({ trust: ['loopback'] }))
+        .service(({ target, notes }) => {
+          if (notes !== undefined) notes.upstream = `http:/${target}`
+          return empty()
+        }),
+    )
+    const kept = (target: string, client: string): string =>
+      request([`X-Forwarded-For: ${client}`], target).replace('Connection: close\r\n', '')
+    await exchange(port, kept('/a', '192.0.2.1') + kept('/b', '192.0.2.2') + request([], '/a'))
+    await exchange(port, request([], '/b'))
+    const told = await lines.parsed(4)
+    const seen = told.map(({ client, upstream }) => [client, upstream])
+    expect(seen).toEqual([
+      ['192.0.2.1', 'http://a'],
+      ['192.0.2.2', 'http://b'],
+      ['127.0.0.1', 'http://a'],
+      ['127.0.0.1', 'http://b'],
+    ])
+    const [first, second, third, other] = told.map(line => `${line.connection} ${line.peer}`)
+    expect([second, third]).toEqual([first, first])
+    expect(other).not.toBe(first)
+  })
+
   it('knows the source that a PROXY header names, and TLS', async () => {
     const lines = new Lines()
     listener = await listen(
