@@ -29,6 +29,9 @@ import { INTERNAL_ERROR, NO_ERROR } from './wire/frames.ts'
 /** How long a client may go on with a request that is answered and that nobody reads. */
 const LINGER = 5000
 
+/** What waits for its turn waits for what others have, however little it has itself: as long as for so many bytes. */
+const TURN = 64 * 1024
+
 /** The session that an exchange takes place in. */
 export interface ExchangeOwner<C extends Connection> {
   readonly connection: C
@@ -189,7 +192,8 @@ export class Http2Exchange<C extends Connection>
   #expire(now: number): void {
     // Whether it took anything, of whichever stream, and whether that was enough for this one.
     const { limits, traffic } = this.#owner
-    if (this.#latest === 0) this.#latest = now + slowestTime(this.#stream.pending)
+    const { inLine, pending } = this.#stream
+    if (this.#latest === 0) this.#latest = now + slowestTime(inLine ? Math.max(pending, TURN) : pending)
     if (now < this.#latest && traffic.takes(now)) return
     const what = `the client took nothing of the answer for ${limits.writeTimeout} ms, or too little`
     this.#cut(new SluiceError('HTTP_WRITE_TIMEOUT', what))
