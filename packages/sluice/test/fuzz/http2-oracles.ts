@@ -175,7 +175,7 @@ function service(random: Random, readers: Reader[]) {
     if (path === '/info' || path === '/leave') request.inform(103, new HeaderList({ link: 'x' }))
     for (let turns = random.below(4); turns > 0; turns--) await turn()
     if (path === '/cancel') leave()
-    return text('an answer'.repeat(random.below(3) * 400))
+    return text('an answer'.repeat(random.pick([0, 1, 400, 30_000])))
   }
 }
 
