@@ -69,6 +69,7 @@ export class Http2Tunnel implements Stream {
   /** @param hasTrailers nothing but DATA may come here */
   receivedAll(hasTrailers: boolean): void {
     if (hasTrailers) {
+      this.#traffic.reset()
       this.#stream.reset(PROTOCOL_ERROR)
       return
     }
