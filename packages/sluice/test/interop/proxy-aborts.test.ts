@@ -1,7 +1,6 @@
 // Clients that go away while their request is under way: the origin hears of it at once, and can stop its work.
 import { truncateSync, writeFileSync } from 'node:fs'
 import { configureLogging } from 'sluice'
-import type { ServeHttpOptions } from 'sluice/http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { curlOk } from '../support/curl.ts'
 import { type Edge, startEdge, stopEdges } from '../support/edge.ts'
@@ -12,13 +11,6 @@ configureLogging({ directives: 'off' })
 
 /** No time limit of Sluice's is as short: what happens within it was not for a limit. */
 const AT_ONCE = 4500
-
-/**
- * Below TLS, node:http2 of Node 22 and 24 does not notice that a client has gone if it is writing at that moment. Then the
- * limit ends it in which the client must take something, which is 30 seconds by default.
- */
-const isDeaf = process.versions.bun === undefined && Number(process.versions.node.split('.')[0]) < 26
-const serve: ServeHttpOptions = isDeaf ? { writeTimeout: '2s' } : {}
 
 const folder = temporaryFolder()
 const upload = `${folder.path}/upload`
@@ -32,7 +24,7 @@ beforeAll(async () => {
   truncateSync(upload, 50_000_000)
   origin = await startNodeOrigin()
   for (const kind of KINDS) {
-    edges.set(kind, await startEdge(origin.urls[kind], { tls: { ca: origin.ca } }, serve))
+    edges.set(kind, await startEdge(origin.urls[kind], { tls: { ca: origin.ca } }))
   }
 })
 

@@ -2,7 +2,20 @@
 // the origin is in its path; see churn-origins.ts.
 import { once } from 'node:events'
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2'
+import { connect as connectTls } from 'node:tls'
 import { RawClient } from './http.ts'
+import {
+  block,
+  data,
+  END_STREAM,
+  type Fields,
+  FrameClient,
+  fields,
+  GET,
+  headers,
+  POST,
+  rstStream,
+} from './http2-frames.ts'
 import { dial, secure } from './terminator.ts'
 
 interface Ports {
@@ -125,6 +138,97 @@ async function resets(
   })
 }
 
+/** Sends frames on a session without TLS, waits for something, and resets the connection. */
+async function framed(
+  { plain: port }: Ports,
+  frames: readonly Buffer[],
+  until: (client: FrameClient) => boolean,
+): Promise<void> {
+  const client = (await FrameClient.connect(port)).send(...frames)
+  await client.until(() => until(client) || client.isOver)
+  const held = until(client)
+  client.raw.socket.resetAndDestroy()
+  await closed(client.raw)
+  if (!held) throw new Error(`it ended before: ${client.goaway}`)
+}
+
+const framedUntil =
+  (frames: readonly Buffer[], until: (client: FrameClient) => boolean) =>
+  (ports: Ports): Promise<void> =>
+    framed(ports, frames, until)
+
+const has =
+  (status: number) =>
+  (client: FrameClient): boolean =>
+    client.isDone(1) && client.answer(1).statuses.includes(status)
+const isReset = (client: FrameClient): boolean => client.answer(1).reset !== undefined
+const isFlood = (client: FrameClient): boolean => client.goaway === 'ENHANCE_YOUR_CALM'
+
+/** Frames on stream 1: a request, and what follows it. */
+const request = (base: Fields, path: string, more: Fields, ...rest: readonly Buffer[]): readonly Buffer[] => [
+  headers(1, block(...fields(base, { ':path': path }, ...more)), rest.length === 0 ? END_STREAM : 0),
+  ...rest,
+]
+
+const said: Fields = [['content-length', '10']]
+const tooShort = request(POST, '/h1/silent', said, data(1, 'hello', END_STREAM))
+const tooLong = request(POST, '/h1/silent', said, data(1, 'hello hello'))
+const whole = request(POST, '/h1/silent', [], data(1, 'hello', END_STREAM))
+const rapidResets = Array.from({ length: 250 }, (_, at) => [
+  headers(2 * at + 1, block(...GET)),
+  rstStream(2 * at + 1),
+]).flat()
+
+/** Sends the beginning of a body, resets the stream, and goes. */
+async function resetsBody({ plain: port }: Ports, path: string): Promise<void> {
+  const client = await FrameClient.connect(port)
+  await client.send(...request(POST, path, [], data(1, 'hello'))).seen()
+  await client.send(rstStream(1)).seen()
+  client.raw.socket.resetAndDestroy()
+  await closed(client.raw)
+}
+
+/** A session over TLS, which vanishes with an answer under way and another behind it. */
+async function abortsOverTls({ tls: port }: Ports): Promise<void> {
+  const socket = await dial(port)
+  const session = connectHttp2('https://localhost', {
+    createConnection: () => connectTls({ socket, ALPNProtocols: ['h2'], rejectUnauthorized: false }),
+  })
+  session.on('error', () => undefined)
+  const stream = session.request({ ':path': `/h1/ok/${BIG}` })
+  stream.on('error', () => undefined)
+  session.request({ ':path': '/h1/silent' }).on('error', () => undefined)
+  await once(stream, 'response')
+  const gone = new Promise(resolve => session.on('close', resolve))
+  socket.resetAndDestroy()
+  session.destroy()
+  await gone
+}
+
+/** A WebSocket over HTTP/2 (RFC 8441), in which the client ends its side or resets it once it has heard something. */
+async function tunnelOverHttp2(ports: Ports, way: string, code?: number): Promise<void> {
+  await overHttp2(ports, async session => {
+    if (session.pendingSettingsAck || session.remoteSettings?.enableConnectProtocol !== true)
+      await once(session, 'remoteSettings')
+    const stream = session.request(
+      { ':method': 'CONNECT', ':protocol': 'websocket', ':path': `/h1/${way}` },
+      { endStream: false },
+    )
+    let status = 0
+    stream.on('response', answer => {
+      status = Number(answer[':status'])
+    })
+    stream.on('error', () => undefined)
+    const over = new Promise(resolve => stream.on('close', resolve))
+    await Promise.race([new Promise(resolve => stream.once('data', resolve)), over])
+    if (status !== 200) throw new Error(`${way} over HTTP/2: ${status}`)
+    if (code === undefined) stream.end()
+    else stream.close(code)
+    stream.resume()
+    await over
+  })
+}
+
 /** The stream has its number, and so has been sent. */
 async function begun(stream: ClientHttp2Stream): Promise<void> {
   if (stream.pending) await once(stream, 'ready')
@@ -195,6 +299,9 @@ const byClient: readonly Kind[] = [
         await once(streams[1] as ClientHttp2Stream, 'response')
       }),
   ],
+  ['in a body over HTTP/2', 1, ports => resetsBody(ports, '/h1/silent')],
+  ['in a body over HTTP/2 to HTTP/2', 1, ports => resetsBody(ports, '/h2/silent')],
+  ['a session over TLS in an answer', 1, abortsOverTls],
   ['an upstream over TLS while it waits', 1, abort(get('/tls/silent'), atOnce)],
   ['an upstream over TLS in an answer', 1, abort(get('/tls/stuck'), headSeen)],
 ]
@@ -240,6 +347,11 @@ const refused: readonly Kind[] = [
   ['413', 0, plain(post('/h1/ok/2', 'Content-Length: 300001\r\n', 'hello'), 413)],
   ['413 in chunks', 1, plain(post('/h1/silent', CHUNKED, `${(300_001).toString(16)}\r\nhello`), 413)],
   ['a broken chunk', 1, plain(post('/h1/silent', CHUNKED, '5\r\nhello\r\nx'), 400)],
+  ['400 over HTTP/2', 0, framedUntil(request(GET, '/h1/ok/2', [['X', 'y']]), has(400))],
+  ['a body over HTTP/2 that is too short', 1, framedUntil(tooShort, isReset)],
+  ['a body over HTTP/2 that is too long', 1, framedUntil(tooLong, isReset)],
+  ['DATA behind the end of a request', 1, framedUntil([...whole, data(1, 'hello')], isReset)],
+  ['a session that resets streams without end', 0, framedUntil(rapidResets, isFlood)],
   ['413 over HTTP/2', 1, ports => answers(ports, '/h1/silent', 413, 'x'.repeat(300_001))],
 ]
 
@@ -247,6 +359,10 @@ const tunnels: readonly Kind[] = [
   ['the client ends a tunnel', 1, ports => tunnel(ports, '/h1/ws-echo', client => client.socket.end())],
   ['the origin ends a tunnel', 1, ports => tunnel(ports, '/h1/ws-end', client => client.socket.end())],
   ['the origin resets a tunnel', 1, ports => tunnel(ports, '/h1/ws-reset', () => undefined)],
+  ['the client ends a tunnel over HTTP/2', 1, ports => tunnelOverHttp2(ports, 'ws-echo')],
+  ['the client resets a tunnel over HTTP/2', 1, ports => tunnelOverHttp2(ports, 'ws-echo', 8)],
+  ['the origin ends a tunnel over HTTP/2', 1, ports => tunnelOverHttp2(ports, 'ws-end')],
+  ['the origin resets a tunnel over HTTP/2', 1, ports => tunnelOverHttp2(ports, 'ws-reset')],
   ['an upgrade that is refused', 2, plain(get('/h1/ok/2', WEBSOCKET) + get('/h1/ok/2', CLOSE), 200, 200)],
 ]
 

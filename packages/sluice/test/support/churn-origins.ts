@@ -1,5 +1,6 @@
 // Origins for churn: what they do with a request, its path says. One speaks HTTP/1.1 on raw sockets, in clear and over TLS,
 // one HTTP/2. They keep nothing of what is over.
+import { createHash } from 'node:crypto'
 import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2'
 import { createServer, type Server, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -13,15 +14,22 @@ export interface ChurnOrigins {
 }
 
 const HALF = 'HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf'
-const UPGRADED = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhello'
+const UPGRADED = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n'
 const CHUNKED = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'
 
 const whole = (size: number): string =>
   `HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n${'x'.repeat(size)}`
 const chunk = (size: number): string => `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`
 
+/** Grants a WebSocket (RFC 6455, section 1.3), and says something on it. */
+function upgraded(head: string): string {
+  const [, key = ''] = /\r\nsec-websocket-key: (\S+)\r\n/i.exec(head) ?? []
+  const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
+  return `${UPGRADED}sec-websocket-accept: ${accept}\r\n\r\nhello`
+}
+
 /** What is answered at once, before the request's body; and what becomes of the connection then. */
-const WAYS: Readonly<Record<string, (socket: Socket, size: number) => unknown>> = {
+const WAYS: Readonly<Record<string, (socket: Socket, size: number, head: string) => unknown>> = {
   ok: (socket, size) => socket.write(whole(size)),
   empty: socket => socket.write('HTTP/1.1 204 No Content\r\n\r\n'),
   chunks: (socket, size) => socket.write(`${CHUNKED}${chunk(size)}${chunk(size)}0\r\nx-sum: 1\r\n\r\n`),
@@ -46,13 +54,13 @@ const WAYS: Readonly<Record<string, (socket: Socket, size: number) => unknown>> 
   extra: (socket, size) => socket.write(`${whole(size)}extra`),
   flood: socket => socket.write('HTTP/1.1 103 \r\n\r\n'.repeat(100)),
   refuse: socket => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno'),
-  'ws-echo': socket => {
-    socket.write(UPGRADED)
+  'ws-echo': (socket, _size, head) => {
+    socket.write(upgraded(head))
     socket.pipe(socket)
   },
-  'ws-end': socket => socket.end(UPGRADED),
-  'ws-reset': async socket => {
-    socket.write(UPGRADED)
+  'ws-end': (socket, _size, head) => socket.end(upgraded(head)),
+  'ws-reset': async (socket, _size, head) => {
+    socket.write(upgraded(head))
     await turn()
     reset(socket)
   },
@@ -94,7 +102,7 @@ function serveHttp1(socket: Socket): void {
         chunked = /\r\ntransfer-encoding: chunked\r\n/.test(head)
         const [, , way = '', size = '2'] = head.split(' ')[1]?.split('/') ?? []
         tunnelled = way.startsWith('ws-')
-        WAYS[way]?.(socket, Number(size))
+        WAYS[way]?.(socket, Number(size), head)
       }
     }
   })
