@@ -141,6 +141,10 @@ export class Http2IncomingBody implements BodySource {
   }
 
   expire(): void {
+    if (this.#stream.heldBack) {
+      this.deadline = sweep.now + this.#limits.bodyTimeout
+      return
+    }
     // Both sides stream, as in calls of gRPC: a client that is silent may just have nothing to say.
     if (this.#stream.headSent && !this.answered && sweep.now - this.#heardAt < CALL_TIMEOUT) {
       this.deadline = sweep.now + this.#limits.bodyTimeout

@@ -110,6 +110,10 @@ export class Receiver implements FrameHandler, StreamOwner {
 
   // What streams tell.
 
+  get isFull(): boolean {
+    return this.#held > MOST_HELD
+  }
+
   held(count: number): void {
     this.#held += count
     if (count < 0) this.#openWindow()
@@ -213,7 +217,7 @@ export class Receiver implements FrameHandler, StreamOwner {
   }
 
   #openWindow(): void {
-    if (this.#arrived < SESSION_WINDOW / 2 || this.#held > MOST_HELD) return
+    if (this.#arrived < SESSION_WINDOW / 2 || this.isFull) return
     this.#credit += this.#arrived
     this.output.write(windowUpdateFrame(0, this.#arrived))
     this.#arrived = 0

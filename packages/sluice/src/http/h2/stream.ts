@@ -27,6 +27,8 @@ export interface StreamUser {
 /** The session that a stream is part of. */
 export interface StreamOwner {
   readonly output: Output
+  /** Whether so much waits to be read that the client can't send more on any stream. */
+  readonly isFull: boolean
   /** So many bytes more, or fewer, are in memory and nobody has read them. */
   held(count: number): void
   /** A stream is closed; `resetBefore` if we reset it while the client may still be sending. */
@@ -86,6 +88,11 @@ export class Http2Stream implements Sender {
   /** Whether it was the client that reset it. */
   get resetByPeer(): boolean {
     return this.#resetByPeer
+  }
+
+  /** Whether the client can't send, for what waits to be read of other streams. */
+  get heldBack(): boolean {
+    return this.#owner.isFull
   }
 
   /** Bytes that wait to be sent. */
