@@ -41,7 +41,8 @@ export interface ServeHttpOptions {
    */
   readonly bodyTimeout?: Duration
   /**
-   * How long the client may take nothing of an answer.
+   * How long the client may take nothing of an answer. Over HTTP/2 it must also take 240 bytes a second, counted over this
+   * time.
    * @default '30s'
    */
   readonly writeTimeout?: Duration
