@@ -54,16 +54,25 @@ class Passage implements BodySource, BodySink, GuardedBody {
     // Whoever cuts, a timer for one, has nothing to do with what goes wrong in the reader or the source.
     try {
       this.cancel()
-      this.#sink?.fail(error)
     } catch (fault) {
       logger('http').error({ error: fault }, 'a body failed while it was cut')
+    }
+    this.#tell(error)
+  }
+
+  #tell(failure: SluiceError): void {
+    try {
+      this.#sink?.fail(failure)
+    } catch (fault) {
+      logger('http').error({ error: fault }, 'the reader of a body failed when it was told of a failure')
     }
   }
 
   start(sink: BodySink): void {
     const failure = this.#failure
     if (failure !== undefined) {
-      queueMicrotask(() => sink.fail(failure))
+      this.#sink = sink
+      queueMicrotask(() => this.#tell(failure))
       return
     }
     this.#sink = sink
@@ -79,7 +88,11 @@ class Passage implements BodySource, BodySink, GuardedBody {
   }
 
   cancel(): void {
-    if (this.#over) return
+    if (this.#over) {
+      // It may not have been told of a failure yet.
+      this.#sink = undefined
+      return
+    }
     this.#end()
     if (this.#source === undefined) this.#from.discard()
     else this.#source.cancel()

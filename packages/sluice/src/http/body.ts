@@ -2,6 +2,7 @@
 import { type Size, SluiceError, bytes as toBytes } from '../core/index.ts'
 import { chunksOf, piecesOf, sourceOf, streamOf } from './body-streams.ts'
 import type { HeaderList } from './headers.ts'
+import { WaitingChunks } from './waiting-chunks.ts'
 
 /** Takes a body as it comes. After `end` or `fail` nothing more is called. */
 export interface BodySink {
@@ -179,19 +180,16 @@ export class Body implements AsyncIterable<Buffer> {
     if (whole !== undefined) return bufferOf(whole)
     this.#take()
     return await new Promise((resolve, reject) => {
-      const chunks: Buffer[] = []
-      let length = 0
+      const chunks = new WaitingChunks()
       const source = this.#startKeepingTrailers({
         data: chunk => {
-          length += chunk.length
-          if (length <= limit) {
-            chunks.push(chunk)
-          } else {
-            source.cancel()
-            reject(tooLarge(limit))
-          }
+          chunks.push(chunk)
+          if (chunks.size <= limit) return
+          chunks.clear()
+          source.cancel()
+          reject(tooLarge(limit))
         },
-        end: () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, length)),
+        end: () => resolve(chunks.whole()),
         fail: reject,
       })
     })

@@ -8,6 +8,8 @@ export class IncomingBody implements BodySource {
   /** Called when bytes are wanted that were not before. */
   readonly #onWanted: (first: boolean) => void
   #sink: BodySink | undefined
+  /** Who is to be told that the body has failed. */
+  #told: BodySink | undefined
   #started = false
   #paused = false
   #discarding = false
@@ -57,10 +59,14 @@ export class IncomingBody implements BodySource {
     if (this.#started) return
     this.#started = true
     const failure = this.#failure
-    if (failure === undefined && !this.#discarding) this.#sink = sink
+    if (failure !== undefined) {
+      this.#told = sink
+      queueMicrotask(() => this.#tell(failure))
+      return
+    }
+    if (!this.#discarding) this.#sink = sink
     queueMicrotask(() => {
-      if (failure !== undefined) sink.fail(failure)
-      else if (this.#sink === sink || this.#discarding) this.#onWanted(true)
+      if (this.#sink === sink || this.#discarding) this.#onWanted(true)
     })
   }
 
@@ -76,6 +82,7 @@ export class IncomingBody implements BodySource {
 
   cancel(): void {
     this.#sink = undefined
+    this.#told = undefined
     this.#started = true
     this.#onWanted(false)
   }
@@ -90,14 +97,20 @@ export class IncomingBody implements BodySource {
 
   /** No more will come. */
   fail(error: SluiceError): void {
-    const sink = this.#sink
+    this.#told = this.#sink
     this.#sink = undefined
     this.#discarding = false
     this.#failure = error
+    this.#tell(error)
+  }
+
+  #tell(failure: SluiceError): void {
+    const sink = this.#told
+    this.#told = undefined
     try {
-      sink?.fail(error)
-    } catch (cause) {
-      logger('http').error({ error: cause }, 'the reader of a body failed when it was told of a failure')
+      sink?.fail(failure)
+    } catch (error) {
+      logger('http').error({ error }, 'the reader of a body failed when it was told of a failure')
     }
   }
 

@@ -4,8 +4,8 @@ import type { BodySink, BodySource } from '../body.ts'
 import type { HeaderList } from '../headers.ts'
 import { CALL_TIMEOUT, type HttpLimits } from '../limits.ts'
 import { bodyDeadline, sweep } from '../sweep.ts'
+import { WaitingChunks } from '../waiting-chunks.ts'
 import type { Http2Stream } from './stream.ts'
-import { WaitingChunks } from './waiting-chunks.ts'
 
 /** Bytes of a body that nobody wants that are thrown away before its stream is closed. */
 const WASTE_LIMIT = 256 * 1024

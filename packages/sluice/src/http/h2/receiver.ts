@@ -1,6 +1,7 @@
 // What a client of HTTP/2 may send, and in which state of its session and streams (RFC 9113, sections 5 and 6). What breaks
 // the protocol for good is thrown, and ends the session; what breaks it for one stream resets that.
 import type { HttpLimits } from '../limits.ts'
+import { keepable } from '../waiting-chunks.ts'
 import { HpackDecoder, HpackError } from './hpack/decoder.ts'
 import { HpackEncoder } from './hpack/encoder.ts'
 import type { HpackField } from './hpack/field.ts'
@@ -8,7 +9,6 @@ import type { Output } from './output.ts'
 import { Http2Stream, type StreamOwner } from './stream.ts'
 import { Streams } from './streams.ts'
 import { type Traffic, WEIGHTS } from './traffic.ts'
-import { keepable } from './waiting-chunks.ts'
 import { type FieldBlock, FieldBlocks } from './wire/field-block.ts'
 import type { FrameHandler } from './wire/frame-reader.ts'
 import {

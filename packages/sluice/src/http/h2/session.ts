@@ -278,12 +278,14 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     this.#output.flush()
     const { socket } = this.connection
     this.#closing = true
+    // The client may take the last as slowly as all before it, and then gets the time to close, too.
+    this.#idleAt = Number.POSITIVE_INFINITY
     socket.end(() => {
       if (this.#clientEnded) socket.destroy()
+      else this.#idleAt = sweep.now + LINGER
     })
     // It may be paused, and bytes that are unread at the end would make it a reset, which can take the last away.
     socket.resume()
-    this.#idleAt = sweep.now + LINGER
   }
 
   /** The client breaks the protocol, or a limit. */

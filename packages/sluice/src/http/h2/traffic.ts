@@ -39,7 +39,7 @@ export const WEIGHTS: Readonly<Record<'settings' | 'idle' | 'empty' | 'malformed
 export class Traffic {
   readonly #socket: Socket
   readonly #timeout: number
-  #written: number
+  #taken: number
   #noise = 0
   #resets = 0
   #at: number
@@ -51,7 +51,7 @@ export class Traffic {
     this.#timeout = timeout
     this.#at = now
     this.#takesUntil = now
-    this.#written = socket.bytesWritten
+    this.#taken = takenBy(socket)
   }
 
   /** Bytes came, of whatever. */
@@ -95,10 +95,15 @@ export class Traffic {
     // What was fair so far makes up for nothing that is still to come.
     this.#noise = Math.max(0, this.#noise - seconds * STEADY)
     this.#resets = Math.max(0, this.#resets - seconds * RESET_RATE)
-    const { bytesWritten } = this.#socket
-    const written = bytesWritten - this.#written
-    if (written > 0) this.#takesUntil = bodyDeadline(this.#takesUntil, written, this.#timeout)
-    this.#written = bytesWritten
+    const taken = takenBy(this.#socket)
+    const more = taken - this.#taken
+    if (more > 0) this.#takesUntil = bodyDeadline(this.#takesUntil, more, this.#timeout)
+    this.#taken = taken
     this.#at = now
   }
+}
+
+/** Bytes that the system has taken from a socket: not those that wait in it, which the platform counts as written. */
+function takenBy(socket: Socket): number {
+  return socket.bytesWritten - socket.writableLength
 }

@@ -2,9 +2,9 @@
 import { Duplex } from 'node:stream'
 import { SluiceError } from '../../core/index.ts'
 import type { Stream } from '../../net/index.ts'
+import type { WaitingChunks } from '../waiting-chunks.ts'
 import type { Http2Stream } from './stream.ts'
 import type { Traffic } from './traffic.ts'
-import type { WaitingChunks } from './waiting-chunks.ts'
 import { CANCEL, PROTOCOL_ERROR } from './wire/frames.ts'
 
 /**

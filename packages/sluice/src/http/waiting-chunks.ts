@@ -52,6 +52,14 @@ export class WaitingChunks {
     return keepable(chunk)
   }
 
+  /** All bytes at once; none are left. */
+  whole(): Buffer {
+    const chunks = this.#chunks.slice()
+    const size = this.#size
+    this.clear()
+    return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size)
+  }
+
   clear(): void {
     this.#chunks.length = 0
     this.#size = 0

@@ -48,6 +48,13 @@ describe('chunks that wait', () => {
     expect(bytes).toBeLessThan(size * count * 2 + 4096)
   })
 
+  it('come out as a whole', () => {
+    const waiting = new WaitingChunks()
+    for (const text of ['a', 'b'.repeat(5000), 'c']) waiting.push(Buffer.from(text))
+    expect(waiting.whole().toString()).toBe(`a${'b'.repeat(5000)}c`)
+    expect([waiting.size, waiting.whole().length]).toEqual([0, 0])
+  })
+
   it('are gone when they are let go', () => {
     const waiting = new WaitingChunks()
     waiting.push(Buffer.from('a'))
