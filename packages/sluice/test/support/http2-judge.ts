@@ -22,7 +22,7 @@ const FIRST_WINDOW = 65_535
 const FIRST_FRAME_SIZE = 16_384
 
 /** What came on a stream. */
-export interface JudgedStream {
+interface JudgedStream {
   readonly sections: NaiveField[][]
   readonly body: Buffer[]
   ended: boolean
