@@ -1,6 +1,6 @@
 // Sluice in front of an origin for interop tests: a reverse proxy on two ports, one plain and one below TLS.
 import { stack } from '../../src/core/index.ts'
-import { type ServeHttpOptions, serveHttp } from '../../src/http/index.ts'
+import { serveHttp } from '../../src/http/index.ts'
 import { type Connection, IpAddress, type Listener, listen } from '../../src/net/index.ts'
 import { type ReverseProxyOptions, reverseProxy } from '../../src/proxy/index.ts'
 import { acceptTls, fromPem } from '../../src/tls/index.ts'
@@ -26,10 +26,9 @@ export function edgeCertificate(): Promise<TestCertificate> {
 export async function startEdge(
   to: string | readonly string[],
   options: ReverseProxyOptions<Connection> = {},
-  serve: ServeHttpOptions = {},
 ): Promise<Edge> {
   const { cert, key } = await edgeCertificate()
-  const service = serveHttp(reverseProxy(to, options), serve)
+  const service = serveHttp(reverseProxy(to, options))
   const terminating = stack<Connection>()
     .layer(acceptTls({ certificate: fromPem({ cert, key }), alpn: ['h2', 'http/1.1'] }))
     .service(service)

@@ -557,7 +557,7 @@ describe('an HTTP/2 session', () => {
     client.send(headers(1, block(...GET)), headers(3, block(...GET)))
     await client.until(() => client.answer(3).statuses.length === 1)
     sinks[0]?.end()
-    // The platform asks for trailers, and waits a turn until it sends them: then there is no room.
+    // The other takes all the room before the turn is over: the end of this one needs none.
     for (let ticks = 0; ticks < 5; ticks++) await new Promise<void>(next => process.nextTick(next))
     sinks[1]?.data(Buffer.alloc(100_000))
     await client.until(() => client.answer(3).body.length === 65_535)
