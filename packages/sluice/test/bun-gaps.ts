@@ -92,4 +92,9 @@ export const bunGaps: readonly BunGap[] = [
     test: 'an HTTP/2 session > answers many streams at once, HEAD and bodiless ones too',
     reason: 'the HTTP/2 client of Bun 1.4 opens more streams than it was told it may: those are refused',
   },
+  {
+    file: 'src/http/h1/timeouts.test.ts',
+    test: 'time limits of HTTP/1.1 > lets a client go on that takes some of a chunk, though not all of it for long',
+    reason: 'Bun 1.4 does not tell how much of a chunk that is being written has gone out',
+  },
 ]

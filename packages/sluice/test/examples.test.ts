@@ -163,6 +163,22 @@ describe('examples/http-layers.ts', () => {
   })
 })
 
+describe('examples/reverse-proxy.ts', () => {
+  it('asks its upstreams in turn, for whoever asked it', async () => {
+    const port = await freePort()
+    let output = ''
+    const stop = await start('reverse-proxy', port, {}, chunk => {
+      output += chunk
+    })
+    const said = (name: string): string => `this is ${name}, asked for 127.0.0.1 with HTTP/1.1\n`
+    expect((await get({ port })).text).toBe(said('one'))
+    expect((await getHttp2(port)).text).toBe(said('two'))
+    expect(await stop()).toBe(0)
+    const lines = output.split('\n').filter(Boolean)
+    expect(lines.map(line => JSON.parse(line).status)).toEqual([200, 200])
+  })
+})
+
 it('covers every example', () => {
   const files = readdirSync(join(root, 'examples')).filter(file => file.endsWith('.ts'))
   expect([...tried].sort()).toEqual(files.map(file => file.replace('.ts', '')).sort())

@@ -31,7 +31,7 @@ async function demo(shutdown: Shutdown): Promise<Banner> {
     TERMINATOR,
     { shutdown },
     stack<Connection>()
-      .layer(acceptTls({ certificate, clientHello: true, alpn: ['h2', 'http/1.1'] }))
+      .layer(acceptTls({ certificate, clientHello: true, alpn: ['h2', 'http/1.1', 'http/1.0'] }))
       .tap(({ id, tls }) =>
         log.debug({ connection: id, clientHello: tls.clientHello }, 'secure connection established'),
       )

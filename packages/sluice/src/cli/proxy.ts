@@ -164,7 +164,7 @@ function connectionService(
     certificate === undefined
       ? requests
       : stack<Connection>()
-          .layer(acceptTls({ certificate, alpn: ['h2', 'http/1.1'] }))
+          .layer(acceptTls({ certificate, alpn: ['h2', 'http/1.1', 'http/1.0'] }))
           .service(requests)
   if (settings.acceptProxy === undefined) return secured
   return stack<Connection>()

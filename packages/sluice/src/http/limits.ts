@@ -41,9 +41,9 @@ export interface ServeHttpOptions {
    */
   readonly bodyTimeout?: Duration
   /**
-   * How long the client may take nothing of an answer; over HTTP/2 it must also take 240 bytes a second. What is taken is
-   * seen when all that waits in the socket has gone, 64 KB and more: clients that take less than some KB a second may be
-   * cut, too.
+   * How long the client may take nothing of an answer; over HTTP/2 it must also take 240 bytes a second. The kernel
+   * asks for more only when a good part of its own buffer has gone out: clients that take less than about a kilobyte a
+   * second may be cut, too.
    * @default '30s'
    */
   readonly writeTimeout?: Duration

@@ -26,7 +26,7 @@ export function closeInOrder(connection: AcceptedConnection, transport: Socket):
     let sending = 0
     let stuck = 0
     let read = transport.bytesRead
-    let taken = bytesTaken(socket, transport)
+    let taken = connection.taken
     const timer = setInterval(() => {
       const isQuiet = transport.bytesRead === read
       read = transport.bytesRead
@@ -39,7 +39,7 @@ export function closeInOrder(connection: AcceptedConnection, transport: Socket):
         return
       }
       const before = taken
-      taken = bytesTaken(socket, transport)
+      taken = connection.taken
       stuck = taken > before ? 0 : stuck + 1
       if (stuck >= STUCK_CHECKS) connection.reset()
     }, CHECK_INTERVAL)
@@ -50,14 +50,4 @@ export function closeInOrder(connection: AcceptedConnection, transport: Socket):
     socket.end()
     socket.resume()
   })
-}
-
-/**
- * A number that grows with what the kernel has taken. The public counts move only when a whole chunk is out, and a chunk
- * may be large; how much of it still waits, Node's own timeout of sockets reads here too. Bun does not say: there, the
- * last bytes have to go out within the time that one may be stuck.
- */
-function bytesTaken(socket: Socket, transport: Socket): number {
-  const { _handle: handle } = transport as { _handle?: { readonly writeQueueSize?: number } | null }
-  return transport.bytesWritten - (handle?.writeQueueSize ?? 0) - socket.writableLength
 }

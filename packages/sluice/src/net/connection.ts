@@ -1,6 +1,7 @@
 // One accepted connection: the byte stream, and what was observed about it.
 import type { Socket } from 'node:net'
 import type { Address } from './address.ts'
+import { bytesTaken } from './bytes-taken.ts'
 import { cut, type Stream } from './stream.ts'
 
 /** A connection as it was accepted. Layers add what they prove: `proxied`, `tls`. */
@@ -13,6 +14,8 @@ export interface Connection extends Stream {
   readonly peer: Address
   /** The address that the client dialled, as observed on this machine. */
   readonly local: Address
+  /** A number that grows with what the kernel has taken of what was written, to see whether the peer takes anything. */
+  readonly taken: number
   /** Aborted when the listener drains: finish what is in flight, begin nothing new. Shared by all its connections. */
   readonly draining: AbortSignal
   /** Aborted when the limit of the drain has passed; the listener then closes the connection by itself. Shared too. */
@@ -58,6 +61,10 @@ export class AcceptedConnection implements Connection {
     this.aborted = aborted
     this.socket = socket
     this.#transport = socket
+  }
+
+  get taken(): number {
+    return bytesTaken(this.socket, this.#transport)
   }
 
   reset(): void {

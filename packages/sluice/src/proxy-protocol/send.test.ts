@@ -76,6 +76,7 @@ function client(facts: Partial<ProxyHeaderClient> = {}): ProxyHeaderClient {
     local: ipAddress('198.51.100.1', 443),
     draining: signal,
     aborted: signal,
+    taken: 0,
     reset: () => {},
     ...facts,
   }

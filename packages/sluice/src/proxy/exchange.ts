@@ -13,6 +13,7 @@ import {
   type UpstreamResponse,
 } from '../http/index.ts'
 import { type Connection, relay, type Stream } from '../net/index.ts'
+import { countForwards } from './max-forwards.ts'
 import type { Upstream } from './upstream.ts'
 import { addWebSocketKey, checkWebSocketAccept } from './websocket.ts'
 
@@ -63,7 +64,14 @@ export class ProxyExchange implements UpstreamObserver {
     this.#webSocketAccept = addWebSocketKey(request, this.#fields)
   }
 
+  /** @throws {SluiceError} `HTTP_METHOD_UNSUPPORTED` */
   begin(): void {
+    const answer = countForwards(this.#request, this.#fields)
+    if (answer !== undefined) {
+      this.#request.body.discard()
+      this.#answer.resolve(answer)
+      return
+    }
     this.#request.whenGone(this.#onGone)
     this.#send()
   }

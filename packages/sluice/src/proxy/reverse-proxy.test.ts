@@ -230,6 +230,33 @@ describe('reverseProxy', () => {
     expect(logs).toMatchObject([{ code: 'HTTP_UPGRADE_REFUSED' }])
   })
 
+  it.each([
+    ['OPTIONS', 'Max-Forwards: 3\r\n', 'max-forwards: 2\r\n'],
+    ['TRACE', 'max-forwards: 1\r\n', 'max-forwards: 0\r\n'],
+    ['OPTIONS', 'max-forwards: many\r\n', 'max-forwards: many\r\n'],
+    ['GET', 'max-forwards: 0\r\n', 'max-forwards: 0\r\n'],
+  ])('counts down how far %s may go: %s', async (method, field, handedOn) => {
+    const origin = await startOrigin(answering(OK))
+    const { port } = await startProxy(origin.url)
+    const client = await RawClient.connect(port)
+    client.send(`${method} / HTTP/1.1\r\nHost: a\r\n${field}\r\n`)
+    await client.until(() => client.received.endsWith('ok'))
+    expect(origin.received.join('')).toContain(handedOn)
+  })
+
+  it.each([
+    ['OPTIONS', 204],
+    ['TRACE', 501],
+  ])('answers %s itself where it may go no further', async (method, status) => {
+    const origin = await startOrigin(answering(OK))
+    const { port } = await startProxy(origin.url)
+    const client = await RawClient.connect(port)
+    client.send(`${method} / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n`)
+    await client.until(() => client.statuses.length === 1)
+    expect(client.statuses).toEqual([status])
+    expect(origin.connections).toEqual([])
+  })
+
   it('cancels the request at the upstream when the client goes', async () => {
     const origin = await startOrigin([
       async connection => {

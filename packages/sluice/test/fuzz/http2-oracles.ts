@@ -5,11 +5,12 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { configureLogging } from '../../src/core/index.ts'
 import { Output } from '../../src/http/h2/output.ts'
 import { Receiver } from '../../src/http/h2/receiver.ts'
-import { Http2Session, PREFACE } from '../../src/http/h2/session.ts'
+import { Http2Session } from '../../src/http/h2/session.ts'
 import type { Http2Stream } from '../../src/http/h2/stream.ts'
 import { Traffic } from '../../src/http/h2/traffic.ts'
 import { FrameReader } from '../../src/http/h2/wire/frame-reader.ts'
 import { ConnectionError } from '../../src/http/h2/wire/frames.ts'
+import { PREFACE } from '../../src/http/h2/wire/preface.ts'
 import {
   Body,
   type BodySink,
@@ -75,11 +76,12 @@ async function received(pieces: readonly Buffer[]): Promise<Received> {
         opened(stream, `${JSON.stringify(names)} ${ends} ${overflowed}`)
       },
       streamClosed: () => undefined,
+      streamBroken: (_stream, what) => say(what),
       clientLeaves: () => say('leaves'),
       pingAnswered: () => say('answers'),
     },
     limits,
-    new Traffic(socket.asSocket, 1000, 0),
+    new Traffic({ taken: 0 }, 1000, 0),
   )
   const reader = new FrameReader(receiver)
   let error: string | undefined
@@ -199,6 +201,7 @@ export async function checkHttp2Session(bytes: Buffer, random: Random): Promise<
   const { signal } = new AbortController()
   const connection: Connection = {
     ...{ id: 'fuzz', socket: socket.asSocket, peer, local: peer, draining: signal, aborted: signal },
+    taken: 0,
     reset: () => void socket.destroy(),
   }
   const session = new Http2Session(connection, 'http', service(random, readers), limits)

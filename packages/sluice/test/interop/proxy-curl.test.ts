@@ -50,13 +50,14 @@ const CLIENTS: readonly Client[] = [
   { client: 'HTTP/1.1', flags: ['--http1.1'], at: 'plain', version: '1.1' },
   { client: 'HTTP/2 by prior knowledge', flags: ['--http2-prior-knowledge'], at: 'plain', version: '2' },
   { client: 'an upgrade to h2c, not taken', flags: ['--http2'], at: 'plain', version: '1.1' },
+  { client: 'HTTP/1.0 and TLS', flags: ['--http1.0'], at: 'secure', version: '1.0' },
   { client: 'HTTP/1.1 and TLS', flags: ['--http1.1'], at: 'secure', version: '1.1' },
   { client: 'HTTP/2 and TLS', flags: ['--http2'], at: 'secure', version: '2' },
 ]
 
 /** Every client with origins in clear; with those that speak TLS, one of each version. */
 const ALL = KINDS.flatMap(kind => {
-  const some = kind === 'http' || kind === 'h2c' ? CLIENTS : [CLIENTS[1], CLIENTS[5]]
+  const some = kind === 'http' || kind === 'h2c' ? CLIENTS : [CLIENTS[1], CLIENTS.at(-1)]
   return some.flatMap(client => (client === undefined ? [] : [{ kind, ...client }]))
 })
 

@@ -30,7 +30,7 @@ export async function startEdge(
   const { cert, key } = await edgeCertificate()
   const service = serveHttp(reverseProxy(to, options))
   const terminating = stack<Connection>()
-    .layer(acceptTls({ certificate: fromPem({ cert, key }), alpn: ['h2', 'http/1.1'] }))
+    .layer(acceptTls({ certificate: fromPem({ cert, key }), alpn: ['h2', 'http/1.1', 'http/1.0'] }))
     .service(service)
   const plain = await listen('127.0.0.1:0', {}, service)
   const secure = await listen('127.0.0.1:0', {}, terminating)

@@ -1,7 +1,7 @@
 // One HTTP/1.1 connection of a server (RFC 9112): reads requests one after the other and has them answered in order.
 // What follows a request waits unread until that request has been answered.
 import type { Socket } from 'node:net'
-import { errorCode, type Service, SluiceError } from '../../core/index.ts'
+import { errorCode, isSluiceError, type Service, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
 import type { Drainable } from '../active.ts'
 import { logFailure } from '../failure.ts'
@@ -14,6 +14,7 @@ import { CLOSED, CLOSING, EXCHANGE, HEAD, TAKING, TUNNEL } from './connection-st
 import { type ExchangeOwner, Http1Exchange, writeRefusal } from './exchange.ts'
 import { Outbox } from './outbox.ts'
 import { type RequestHead, RequestHeadParser } from './request-head.ts'
+import { Taking } from './taking.ts'
 
 const NOTHING = Buffer.alloc(0)
 
@@ -23,6 +24,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   readonly #service: Service<HttpRequest<C>, HttpResponse>
   readonly #limits: HttpLimits
   readonly #parser: RequestHeadParser
+  readonly #taking: Taking
   readonly #scheme: 'http' | 'https'
   readonly #done = Promise.withResolvers<void>()
 
@@ -39,7 +41,6 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   #closing: Closing | undefined
   /** Whether another request can follow the one that was answered. */
   #keepAlive = true
-
   readonly out: Outbox
   deadline: number
 
@@ -56,6 +57,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     this.#service = service
     this.#limits = limits
     this.#parser = new RequestHeadParser(limits)
+    this.#taking = new Taking(connection, limits.writeTimeout)
     this.deadline = sweep.now + limits.headTimeout
   }
 
@@ -92,13 +94,16 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   expire(): void {
     this.deadline = Number.POSITIVE_INFINITY
     const { headTimeout, writeTimeout } = this.#limits
-    if (this.#state === HEAD && this.#parser.begun) {
+    const isTaking = this.#state >= TAKING || this.#exchange?.waiting === true
+    if (isTaking && this.#taking.goesOn) {
+      this.deadline = this.#taking.watch()
+    } else if (this.#state === HEAD && this.#parser.begun) {
       this.#refuse(new SluiceError('HTTP_HEAD_TIMEOUT', `the head did not come within ${headTimeout} ms`))
     } else if (this.#state === HEAD) {
       this.#close()
     } else if (this.#state === CLOSING) {
       this.#socket.destroy()
-    } else if (this.#state === TAKING || this.#exchange?.waiting === true) {
+    } else if (isTaking) {
       const what = `the client took nothing of the answer for ${writeTimeout} ms`
       this.cut(new SluiceError('HTTP_WRITE_TIMEOUT', what))
     } else if (this.#exchange?.talking === true) {
@@ -260,7 +265,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
       this.#close()
     } else if (this.#socket.writableNeedDrain) {
       this.#state = TAKING
-      this.deadline = sweep.now + this.#limits.writeTimeout
+      this.deadline = this.#taking.watch()
     } else {
       this.#state = HEAD
       this.deadline = sweep.now + this.#limits.keepAliveTimeout
@@ -271,9 +276,9 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   #watch(): void {
     const exchange = this.#exchange
     if (this.#state !== EXCHANGE || exchange === undefined) return
-    const { bodyTimeout, writeTimeout } = this.#limits
+    const { bodyTimeout } = this.#limits
     if (exchange.waiting) {
-      this.deadline = sweep.now + writeTimeout
+      this.deadline = this.#taking.watch()
     } else if (exchange.receiving && (exchange.answered || exchange.wanted)) {
       this.deadline = sweep.now + bodyTimeout
     } else {
@@ -289,10 +294,8 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
 
   /** What came is not HTTP as it must be. */
   #onError(error: unknown): void {
-    const failure =
-      error instanceof SluiceError
-        ? error
-        : new SluiceError('INTERNAL', 'serving an HTTP connection failed', { cause: error })
+    const what = 'serving an HTTP connection failed'
+    const failure = isSluiceError(error) ? error : new SluiceError('INTERNAL', what, { cause: error })
     if (this.#state === HEAD) this.#refuse(failure)
     else if (this.#exchange?.receiving === true) this.#breakBody(failure)
     else this.cut(failure)
@@ -318,9 +321,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   /** The client has ended its side and everything that it sent has been looked at. */
   #endOfInput(): void {
     if (this.#exchange?.wanted === true) {
-      this.#breakBody(
-        new SluiceError('HTTP_BODY_INCOMPLETE', 'the client ended the connection inside the body'),
-      )
+      this.#breakBody(new SluiceError('HTTP_BODY_INCOMPLETE', 'the client ended its side inside the body'))
     } else if (this.#state === HEAD) {
       if (this.#parser.begun) {
         const what = 'the client ended the connection inside a head'
@@ -336,10 +337,11 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     this.#state = CLOSING
     this.#input = NOTHING
     this.#at = 0
-    this.deadline = sweep.now + this.#limits.writeTimeout
+    this.deadline = this.#taking.watch()
     this.#exchange?.close()
     this.#exchange = undefined
     this.#closing = new Closing(this.out.direct(), this.#ended, () => {
+      this.#taking.watch()
       this.deadline = sweep.now + LINGER
     })
   }

@@ -5,7 +5,7 @@ import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
 import { closeSockets, until } from '../../../test/support/sockets.ts'
 import { type IpAddress, listen } from '../../net/index.ts'
-import { Body, respond, serveHttp, text } from '../index.ts'
+import { Body, HeaderList, respond, serveHttp, text } from '../index.ts'
 
 const logs = captureLogs()
 beforeEach(() => {
@@ -183,6 +183,37 @@ describe('time limits of HTTP/1.1', () => {
       for (let turns = 0; turns < 100; turns++) await turn()
     }
     expect(logs).toEqual([])
+    await pass(31)
+    await until(() => listener.counts.serving === 0)
+    expect(logs.map(line => line.code)).toEqual(['HTTP_WRITE_TIMEOUT'])
+  })
+
+  it('lets a client go on that takes some of a chunk, though not all of it for long', async () => {
+    const { port, listener } = await startHttp(() => ({
+      status: 200,
+      headers: new HeaderList(),
+      body: Body.of({
+        start: sink => queueMicrotask(() => sink.data(Buffer.alloc(48 * 1024 * 1024))),
+        pause: () => undefined,
+        resume: () => undefined,
+        cancel: () => undefined,
+      }),
+    }))
+    const client = await RawClient.connect(port)
+    client.socket.pause()
+    client.send(GET)
+    await until(() => listener.counts.serving === 1)
+    for (let count = 0; count < 20; count++) await pass(0)
+    for (let count = 0; count < 3; count++) {
+      await pass(25)
+      client.socket.resume()
+      const before = client.received.length
+      await until(() => client.received.length > before + 8_000_000)
+      client.socket.pause()
+      for (let turns = 0; turns < 100; turns++) await turn()
+    }
+    expect(logs).toEqual([])
+    await pass(31)
     await pass(31)
     await until(() => listener.counts.serving === 0)
     expect(logs.map(line => line.code)).toEqual(['HTTP_WRITE_TIMEOUT'])

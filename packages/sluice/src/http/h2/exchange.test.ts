@@ -130,6 +130,21 @@ describe('whoever observes an HTTP/2 request', () => {
     for (const outcome of outcomes) expect(outcome).toMatchObject({ status: 200, error })
   })
 
+  it('hears that the request contradicts itself, which is logged once for a session', async () => {
+    const { port, outcomes, asked } = await startObserved(() => never)
+    const client = await FrameClient.connect(port)
+    for (const stream of [1, 3]) {
+      client.send(headers(stream, block(...POST, ['content-length', '5']), 0))
+      await until(() => asked() === (stream + 1) / 2)
+      client.send(data(stream, 'abc', END_STREAM))
+      await client.until(() => client.isDone(stream))
+    }
+    expect(outcomes).toMatchObject([{ error: 'HTTP2_PROTOCOL' }, { error: 'HTTP2_PROTOCOL' }])
+    expect(logs).toMatchObject([
+      { code: 'HTTP2_PROTOCOL', msg: expect.stringContaining('stream 1 was reset') },
+    ])
+  })
+
   it('hears that the client has closed the connection in the middle of an answer', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
     let gone = false

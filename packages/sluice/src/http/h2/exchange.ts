@@ -1,5 +1,5 @@
 // One request and its answer on a stream of an HTTP/2 session (RFC 9113, section 8.1).
-import { errorCode, type Service, SluiceError } from '../../core/index.ts'
+import { errorCode, isSluiceError, type Service, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
 import { Body } from '../body.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
@@ -53,7 +53,7 @@ export class Http2Exchange<C extends Connection>
   #request: ReceivedRequest<C> | undefined
   #incoming: Http2IncomingBody | undefined
   #tunnel: Http2Tunnel | undefined
-  /** What is wrong with the head of the request. */
+  /** What is wrong with the head of the request, or why its stream is reset. */
   #fault: unknown
   /** The answer has been written, or never will be. */
   #over = false
@@ -152,6 +152,11 @@ export class Http2Exchange<C extends Connection>
     if (!this.#discarding) this.#deadline = Number.POSITIVE_INFINITY
     this.#endRecord(this.#incoming?.failure?.code)
     if (this.#refusing) this.#stream.reset(NO_ERROR)
+  }
+
+  /** The client broke the protocol: the stream is about to be reset. */
+  break(error: SluiceError): void {
+    this.#fault = error
   }
 
   closed(): void {
@@ -316,6 +321,7 @@ export class Http2Exchange<C extends Connection>
   #closedBy(complete: boolean): string | undefined {
     const { connection, failure } = this.#owner
     if (complete || this.#tunnel !== undefined) return this.#incoming?.failure?.code
+    if (isSluiceError(this.#fault)) return this.#fault.code
     return failure ?? (connection.socket.destroyed ? 'DOWNSTREAM_CLOSED' : 'DOWNSTREAM_RESET')
   }
 

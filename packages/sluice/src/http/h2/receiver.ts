@@ -6,6 +6,7 @@ import { HpackDecoder, HpackError } from './hpack/decoder.ts'
 import { HpackEncoder } from './hpack/encoder.ts'
 import type { HpackField } from './hpack/field.ts'
 import type { Output } from './output.ts'
+import { SessionWindow } from './session-window.ts'
 import { Http2Stream, type StreamOwner } from './stream.ts'
 import { Streams } from './streams.ts'
 import { type Traffic, WEIGHTS } from './traffic.ts'
@@ -17,7 +18,6 @@ import {
   CONTINUATION,
   ConnectionError,
   END_STREAM,
-  FIRST_WINDOW,
   FLOW_CONTROL_ERROR,
   FRAME_SIZE_ERROR,
   GOAWAY,
@@ -35,24 +35,22 @@ import {
   SETTINGS_ACK,
   STREAM_CLOSED,
   WINDOW_UPDATE,
-  windowUpdateFrame,
 } from './wire/frames.ts'
 import { FIRST_SETTINGS, readSettings } from './wire/peer-settings.ts'
 
-/** What a client may send ahead for all streams. */
-const SESSION_WINDOW: number = 1024 * 1024
-
-/** Bytes of bodies that may wait to be read, of all streams: the window of the session is not opened again meanwhile. */
-const MOST_HELD = 8 * 1024 * 1024
-
 /** Pseudo-header fields of a request, which come on top of the limit on fields. */
 const PSEUDO_HEADERS = 5
+
+/** DATA contradicts Content-Length (RFC 9113, 8.1.1). */
+const WRONG_LENGTH = 'its body is not as long as its Content-Length says'
 
 /** The session that is received. */
 export interface ReceiverOwner {
   /** A stream was opened, with all of its fields; `overflowed` if there were more than are kept. */
   streamOpened(stream: Http2Stream, fields: readonly HpackField[], ends: boolean, overflowed: boolean): void
   streamClosed(stream: Http2Stream): void
+  /** The client broke the protocol on a stream, which is reset. */
+  streamBroken(stream: Http2Stream, what: string): void
   /** The client will open no more streams. */
   clientLeaves(): void
   /** The client has seen all that was sent before a PING of ours. */
@@ -70,10 +68,7 @@ export class Receiver implements FrameHandler, StreamOwner {
   readonly #streams = new Streams()
   #settings = FIRST_SETTINGS
   #begun = false
-  /** How much the client may still send, and what has come and it has not been told of. */
-  #credit = SESSION_WINDOW
-  #arrived = 0
-  #held = 0
+  readonly #window: SessionWindow
   /** The DATA frame that is under way. */
   #dataOf: Http2Stream | undefined
   #dataEnds = false
@@ -85,7 +80,7 @@ export class Receiver implements FrameHandler, StreamOwner {
     this.#traffic = traffic
     // Compressed fields are shorter than plain ones; what is only a little too much is answered, with a 431.
     this.#blocks = new FieldBlocks(2 * limits.head + 16 * 1024)
-    output.write(windowUpdateFrame(0, SESSION_WINDOW - FIRST_WINDOW))
+    this.#window = new SessionWindow(output)
   }
 
   /** The stream that was opened last. */
@@ -111,12 +106,11 @@ export class Receiver implements FrameHandler, StreamOwner {
   // What streams tell.
 
   get isFull(): boolean {
-    return this.#held > MOST_HELD
+    return this.#window.isFull
   }
 
   held(count: number): void {
-    this.#held += count
-    if (count < 0) this.#openWindow()
+    this.#window.hold(count)
   }
 
   streamClosed(stream: Http2Stream, resetBefore: boolean): void {
@@ -176,11 +170,7 @@ export class Receiver implements FrameHandler, StreamOwner {
     if (this.#blocks.open || !this.#begun) {
       throw new ConnectionError(PROTOCOL_ERROR, 'DATA came where it must not')
     }
-    this.#credit -= length
-    if (this.#credit < 0)
-      throw new ConnectionError(FLOW_CONTROL_ERROR, 'more DATA than the session has room for')
-    this.#arrived += length
-    this.#openWindow()
+    this.#window.arrive(length)
     this.#dataOf = undefined
     const content = length - padding
     const ends = (flags & END_STREAM) !== 0
@@ -191,11 +181,11 @@ export class Receiver implements FrameHandler, StreamOwner {
       return
     }
     if (stream.remoteEnded) {
-      this.#resetStream(stream, STREAM_CLOSED)
+      this.#resetStream(stream, STREAM_CLOSED, 'DATA came behind its end')
     } else if (!stream.takes(length)) {
-      this.#resetStream(stream, FLOW_CONTROL_ERROR)
+      this.#resetStream(stream, FLOW_CONTROL_ERROR, 'it got more DATA than it has room for')
     } else if (!stream.arrives(content) || (ends && !stream.isWhole)) {
-      this.#resetStream(stream, PROTOCOL_ERROR)
+      this.#resetStream(stream, PROTOCOL_ERROR, WRONG_LENGTH)
     } else {
       this.#dataOf = stream
       this.#dataEnds = ends
@@ -214,13 +204,6 @@ export class Receiver implements FrameHandler, StreamOwner {
     const stream = this.#dataOf
     this.#dataOf = undefined
     if (stream !== undefined && this.#dataEnds && !stream.closed) stream.receiveEnd()
-  }
-
-  #openWindow(): void {
-    if (this.#arrived < SESSION_WINDOW / 2 || this.isFull) return
-    this.#credit += this.#arrived
-    this.output.write(windowUpdateFrame(0, this.#arrived))
-    this.#arrived = 0
   }
 
   #onHeaders(flags: number, id: number, bytes: Buffer, start: number, end: number): void {
@@ -269,11 +252,12 @@ export class Receiver implements FrameHandler, StreamOwner {
     this.#owner.streamOpened(stream, fields, ends, this.#decoder.overflowed)
     if (!ends || stream.closed) return
     if (stream.isWhole) stream.receiveEnd()
-    else this.#resetStream(stream, PROTOCOL_ERROR)
+    else this.#resetStream(stream, PROTOCOL_ERROR, WRONG_LENGTH)
   }
 
   #onTrailers(stream: Http2Stream, fields: readonly HpackField[], ends: boolean): void {
-    if (!ends || !stream.isWhole) this.#resetStream(stream, PROTOCOL_ERROR)
+    if (!ends) this.#resetStream(stream, PROTOCOL_ERROR, 'its trailers do not end it')
+    else if (!stream.isWhole) this.#resetStream(stream, PROTOCOL_ERROR, WRONG_LENGTH)
     else stream.receiveEnd(fields, this.#decoder.overflowed)
   }
 
@@ -284,8 +268,9 @@ export class Receiver implements FrameHandler, StreamOwner {
     if (id !== 0) {
       const stream = this.#streams.get(id)
       if (stream === undefined) this.#streams.checkOpened(id, 'WINDOW_UPDATE')
-      else if (increment === 0) this.#resetStream(stream, PROTOCOL_ERROR)
-      else if (!stream.widen(increment)) this.#resetStream(stream, FLOW_CONTROL_ERROR)
+      else if (increment === 0) this.#resetStream(stream, PROTOCOL_ERROR, 'its window is opened by nothing')
+      else if (!stream.widen(increment))
+        this.#resetStream(stream, FLOW_CONTROL_ERROR, 'its window is too large')
       return
     }
     if (increment === 0) throw new ConnectionError(PROTOCOL_ERROR, 'a window is opened by nothing')
@@ -341,8 +326,9 @@ export class Receiver implements FrameHandler, StreamOwner {
   }
 
   /** The client broke the protocol on a stream. To be brought to reset many is an attack (CVE-2025-8671, MadeYouReset). */
-  #resetStream(stream: Http2Stream, code: number): void {
+  #resetStream(stream: Http2Stream, code: number, what: string): void {
     this.#traffic.reset()
+    this.#owner.streamBroken(stream, what)
     stream.reset(code)
   }
 }

@@ -28,13 +28,10 @@ import {
   MAX_CONCURRENT_STREAMS,
   MAX_HEADER_LIST_SIZE,
   NO_ERROR,
-  PROTOCOL_ERROR,
   pingFrame,
   settingsFrame,
 } from './wire/frames.ts'
-
-/** How a client begins (RFC 9113, 3.4). */
-export const PREFACE: Buffer = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n')
+import { PrefaceReader } from './wire/preface.ts'
 
 /** The largest value of a setting (RFC 9113, 6.5.1). */
 const LARGEST = 2 ** 32 - 1
@@ -44,6 +41,9 @@ const MOST_WAITING = 1024 * 1024
 
 /** How long a client that is told to leave may still open streams, if it does not say before that it has heard. */
 const NOTICE = 1000
+
+/** Two steps of the sweep. */
+const AHEAD = 1000
 
 /** The payload of the PING that asks for that. */
 const DRAINED = 'drained?'
@@ -70,8 +70,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
   readonly #exchanges = new Members<Http2Exchange<C>>()
   /** Those whose service has not been asked: the client may have taken them back in the same breath. */
   #fresh: Http2Exchange<C>[] = []
-  /** How much of the preface has come. */
-  #prefaced = 0
+  readonly #preface = new PrefaceReader()
   /** Whether all is written, and our side has ended. */
   #closing = false
   #lingered = 0
@@ -82,6 +81,8 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
   /** When streams are no longer taken, while the client has been told of it. */
   #noticeUntil = Number.POSITIVE_INFINITY
   #failure: string | undefined
+  /** Whether it was logged that the client broke the protocol on a stream. */
+  #hasBroken = false
   /** When it has been idle for too long, and when the fields that are under way must be complete. */
   #idleAt: number
   #fieldsBy = Number.POSITIVE_INFINITY
@@ -100,7 +101,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     this.limits = limits
     this.#service = service
     this.#idleAt = now + limits.headTimeout
-    this.traffic = new Traffic(connection.socket, limits.writeTimeout, now)
+    this.traffic = new Traffic(connection, limits.writeTimeout, now)
     this.#output = new Output(connection.socket)
     this.#output.write(
       settingsFrame([
@@ -147,7 +148,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     }
     this.traffic.read(chunk.length)
     try {
-      this.#reader.read(this.#prefaced < PREFACE.length ? this.#readPreface(chunk) : chunk)
+      this.#reader.read(this.#preface.read(chunk))
     } catch (error) {
       this.#onMistake(error)
       return
@@ -160,16 +161,6 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     this.#askFresh()
     this.#output.pump()
     if (this.#output.waiting > MOST_WAITING) this.#holdBack()
-  }
-
-  /** @throws {ConnectionError} */
-  #readPreface(chunk: Buffer): Buffer {
-    const count = Math.min(chunk.length, PREFACE.length - this.#prefaced)
-    if (chunk.compare(PREFACE, this.#prefaced, this.#prefaced + count, 0, count) !== 0) {
-      throw new ConnectionError(PROTOCOL_ERROR, 'it did not begin with the preface of HTTP/2')
-    }
-    this.#prefaced += count
-    return chunk.subarray(count)
   }
 
   #onMistake(error: unknown): void {
@@ -217,6 +208,14 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     if (this.#exchanges.size > 0) return
     this.#idleAt = sweep.now + (this.#draining ? LINGER : this.limits.keepAliveTimeout)
     this.#closeWhenDone()
+  }
+
+  streamBroken(stream: Http2Stream, what: string): void {
+    const error = new SluiceError('HTTP2_PROTOCOL', `stream ${stream.id} was reset: ${what}`)
+    // A client that goes on so says no more by it.
+    if (!this.#hasBroken) logFailure(this.connection, error, 'an HTTP/2 request was refused')
+    this.#hasBroken = true
+    ;(stream.user as Http2Exchange<C>).break(error)
   }
 
   clientLeaves(): void {
@@ -303,11 +302,11 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
   expire(): void {
     const { now } = sweep
     this.traffic.step(now)
+    this.#watchTaking(now)
     if (this.#exchanges.size > 0) for (const exchange of this.#exchanges) exchange.step(now)
     if (now >= this.#fieldsBy)
       this.#endWith(ENHANCE_YOUR_CALM, 'the fields of a message did not come to an end')
     if (now >= this.#noticeUntil) this.#takeNoMore()
-    this.#watchTaking(now)
     if (now < this.#idleAt) return
     this.#idleAt = Number.POSITIVE_INFINITY
     if (this.#draining || this.#closing) this.connection.socket.destroy()
@@ -319,7 +318,8 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
     if (this.#output.waiting === 0) {
       this.#takesBy = Number.POSITIVE_INFINITY
     } else if (this.#takesBy === Number.POSITIVE_INFINITY) {
-      this.#takesBy = now + this.limits.writeTimeout
+      // Ahead of its streams, which would each say that they wait for the same.
+      this.#takesBy = now + Math.max(0, this.limits.writeTimeout - AHEAD)
     } else if (now >= this.#takesBy && !this.traffic.takes(now) && !this.#hasTunnel) {
       const what = `the client took nothing for ${this.limits.writeTimeout} ms, or too little`
       const error = new SluiceError('HTTP_WRITE_TIMEOUT', what)

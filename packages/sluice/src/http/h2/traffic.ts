@@ -1,6 +1,6 @@
 // What moves on an HTTP/2 session, weighed: how much of what the client sends is no message (floods of frames that cost
 // more than they say), how many streams come to nothing, and whether the client takes what it is sent.
-import type { Socket } from 'node:net'
+import type { Connection } from '../../net/index.ts'
 import { bodyDeadline } from '../sweep.ts'
 
 /** Bytes that may come beside messages at once. Frames that cost more than their bytes weigh more. */
@@ -37,7 +37,7 @@ export const WEIGHTS: Readonly<Record<'settings' | 'idle' | 'empty' | 'malformed
 }
 
 export class Traffic {
-  readonly #socket: Socket
+  readonly #connection: Pick<Connection, 'taken'>
   readonly #timeout: number
   #taken: number
   #noise = 0
@@ -46,12 +46,12 @@ export class Traffic {
   #takesUntil: number
 
   /** @param timeout how long the client may take nothing of what it is sent, in milliseconds */
-  constructor(socket: Socket, timeout: number, now: number) {
-    this.#socket = socket
+  constructor(connection: Pick<Connection, 'taken'>, timeout: number, now: number) {
+    this.#connection = connection
     this.#timeout = timeout
     this.#at = now
     this.#takesUntil = now
-    this.#taken = takenBy(socket)
+    this.#taken = connection.taken
   }
 
   /** Bytes came, of whatever. */
@@ -95,15 +95,10 @@ export class Traffic {
     // What was fair so far makes up for nothing that is still to come.
     this.#noise = Math.max(0, this.#noise - seconds * STEADY)
     this.#resets = Math.max(0, this.#resets - seconds * RESET_RATE)
-    const taken = takenBy(this.#socket)
+    const { taken } = this.#connection
     const more = taken - this.#taken
     if (more > 0) this.#takesUntil = bodyDeadline(this.#takesUntil, more, this.#timeout)
     this.#taken = taken
     this.#at = now
   }
-}
-
-/** Bytes that the system has taken from a socket: not those that wait in it, which the platform counts as written. */
-function takenBy(socket: Socket): number {
-  return socket.bytesWritten - socket.writableLength
 }
