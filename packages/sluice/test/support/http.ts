@@ -7,7 +7,7 @@ import {
   type ServeHttpOptions,
   serveHttp,
 } from '../../src/http/index.ts'
-import { IpAddress, type Listener, listen } from '../../src/net/index.ts'
+import { IpAddress, isResetTakenForEnd, type Listener, listen } from '../../src/net/index.ts'
 import { keep } from './sockets.ts'
 
 const listeners: Listener[] = []
@@ -46,7 +46,9 @@ export class RawClient {
       this.#wake()
     })
     socket.on('end', () => {
-      this.ended = true
+      // As Node 22 does.
+      if (isResetTakenForEnd(socket)) this.failed = 'ECONNRESET'
+      else this.ended = true
       this.#wake()
     })
     socket.on('error', (error: NodeJS.ErrnoException) => {
