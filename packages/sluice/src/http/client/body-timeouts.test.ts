@@ -6,9 +6,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
-import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { closeSockets, keep, until } from '../../../test/support/sockets.ts'
 import { reverseProxy } from '../../proxy/index.ts'
-import { text } from '../index.ts'
 
 const logs = captureLogs()
 const closers: (() => void)[] = []
@@ -40,6 +39,8 @@ async function startOrigin(
     scheme === 'http'
       ? createServer(answer)
       : createHttp2Server((request, response) => answer(request as never, response as never))
+  // On Node 22 a server that is closed leaves them open, and the next test would have the sweep of this one.
+  server.on('connection', keep)
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   closers.push(() => server.close())
   return `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -68,29 +69,5 @@ describe.each(['http', 'h2c'] as const)('the body of an answer from %s:', scheme
     await client.until(() => client.received.endsWith('0\r\n\r\n'))
     expect(client.statuses).toEqual([200])
     expect(logs).toEqual([])
-  })
-
-  it('is cancelled after a minute when a layer has answered something else and let it be', async () => {
-    const over = Promise.withResolvers<void>()
-    const url = await startOrigin(scheme, (request, response) => {
-      response.on('close', () => over.resolve())
-      // Node 22 has no 'close' here, and tells of nothing while the request is not read.
-      request.on('aborted', () => over.resolve())
-      request.resume()
-      response.writeHead(500)
-      response.write('x'.repeat(1000))
-    })
-    const proxy = reverseProxy(url)
-    const { port } = await startHttp(async request => {
-      const { status } = await proxy(request)
-      return text(`not ${status}`)
-    })
-    const client = await RawClient.connect(port)
-    await client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n').until(() => client.received.endsWith('not 500'))
-    await pass(59)
-    expect(logs).toEqual([])
-    await pass(2)
-    await over.promise
-    expect(logs.map(line => line.code)).toEqual(['HTTP_BODY_UNREAD'])
   })
 })
