@@ -58,7 +58,6 @@ export class Http2Stream implements Sender {
   #localEnded = false
   #remoteEnded = false
   #closed = false
-  #resetByPeer = false
 
   constructor(id: number, owner: StreamOwner, window: number) {
     this.id = id
@@ -83,11 +82,6 @@ export class Http2Stream implements Sender {
 
   get closed(): boolean {
     return this.#closed
-  }
-
-  /** Whether it was the client that reset it. */
-  get resetByPeer(): boolean {
-    return this.#resetByPeer
   }
 
   /** Whether the client can't send, for what waits to be read of other streams. */
@@ -153,7 +147,6 @@ export class Http2Stream implements Sender {
 
   /** The client has reset it. */
   receiveReset(): void {
-    this.#resetByPeer = true
     this.#close(false)
   }
 

@@ -39,15 +39,9 @@ export class FrameReader {
     this.#handler = handler
   }
 
-  /** Whether a frame has begun and is not complete. */
-  get midway(): boolean {
-    return this.#inData || this.#kept > 0
-  }
-
   /**
    * The next bytes.
    *
-   * @returns whether they were all looked at: not after the handler has called `stop`
    * @throws {ConnectionError}
    */
   read(chunk: Buffer): void {
