@@ -36,12 +36,12 @@ export async function closeSockets(): Promise<void> {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 }
 
-/** Keeps a socket to be closed by `closeSockets`, while it is open, and takes its errors. */
-export function keep<T extends Socket>(socket: T): T {
-  socket.on('error', () => {})
-  socket.once('close', () => open.delete(socket))
-  open.add(socket)
-  return socket
+/** Keeps a socket or server to be closed by `closeSockets`, while it is open, and takes its errors. */
+export function keep<T extends Socket | Server>(one: T): T {
+  one.on('error', () => {})
+  one.once('close', () => open.delete(one))
+  open.add(one)
+  return one
 }
 
 /** A path for a unix socket in a folder of its own. */

@@ -1,52 +1,24 @@
 // Bodies of upstreams' answers that nobody reads. Time is in the hands of the tests. A file of its own, as sessions to a server
 // of Node 22 outlive a test, and would have its clock in the next.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2'
-import type { AddressInfo } from 'node:net'
-import { setImmediate as turn } from 'node:timers/promises'
+import type { ServerHttp2Stream } from 'node:http2'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
-import { closeSockets, keep } from '../../../test/support/sockets.ts'
+import { closeSockets } from '../../../test/support/sockets.ts'
+import { pass, startOrigin } from '../../../test/support/timed-origins.ts'
 import { reverseProxy } from '../../proxy/index.ts'
 import { text } from '../index.ts'
 
 const logs = captureLogs()
-const closers: (() => void)[] = []
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
 })
 afterEach(async () => {
   vi.useRealTimers()
-  for (const close of closers.splice(0)) close()
   await stopHttp()
   await closeSockets()
   logs.length = 0
 })
-
-/** Lets time pass, and what comes of it: upstreams of HTTP/2 are sent PINGs meanwhile, and answer them. */
-async function pass(seconds: number): Promise<void> {
-  for (let second = 0; second < seconds; second++) {
-    vi.advanceTimersByTime(1000)
-    for (let turns = 0; turns < 10; turns++) await turn()
-  }
-}
-
-/** The address of an origin of Node. */
-async function startOrigin(
-  scheme: 'http' | 'h2c',
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
-): Promise<string> {
-  const server =
-    scheme === 'http'
-      ? createServer(answer)
-      : createHttp2Server((request, response) => answer(request as never, response as never))
-  // On Node 22 a server that is closed leaves them open, and the next test would have the sweep of this one.
-  server.on('connection', keep)
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  closers.push(() => server.close())
-  return `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
 
 describe.each(['http', 'h2c'] as const)('the body of an answer from %s:', scheme => {
   it('is cancelled after a minute when a layer has answered something else and let it be', async () => {
