@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { HeaderList } from './headers.ts'
+import { Section } from './section.ts'
+
+function parsedList(text: string, offsets: readonly number[]): HeaderList {
+  return new HeaderList(new Section(text, offsets))
+}
 
 describe('HeaderList', () => {
   it('keeps order and case, and looks up without regard to case', () => {
@@ -76,7 +81,7 @@ describe('HeaderList', () => {
   })
 
   it('copies: what is done to one is not seen in the other', () => {
-    const first = HeaderList.parsed('a: 1\r\n', [0, 1, 3, 4])
+    const first = parsedList('a: 1\r\n', [0, 1, 3, 4])
     const second = new HeaderList(first)
     second.set('a', '2')
     expect(first.get('a')).toBe('1')
@@ -96,7 +101,7 @@ describe('HeaderList', () => {
           text += `${key}: ${content}\r\n`
           offsets.push(start, start + key.length, start + key.length + 2, text.length - 2)
         }
-        const lists = [HeaderList.parsed(text, offsets), new HeaderList(pairs)]
+        const lists = [parsedList(text, offsets), new HeaderList(pairs)]
         for (const list of lists) {
           for (const [what, key, content] of actions) {
             if (what === 'append') list.append(key, content)

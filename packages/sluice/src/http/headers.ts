@@ -2,62 +2,54 @@
 // (RFC 9110, section 5). Nothing here is an object keyed by a name that a peer chose.
 import { SluiceError } from '../core/index.ts'
 import { allIn, equalsIgnoringCase, TOKEN, VALUE } from './grammar.ts'
+import { NO_FIELDS, Section } from './section.ts'
 
 /** What fields can be made from: a list of fields, pairs, or an object that the program wrote. */
 export type HeaderFields = HeaderList | Iterable<readonly [string, string]> | Readonly<Record<string, string>>
 
-const NO_OFFSETS: readonly number[] = []
-
-/**
- * Whether a field is left out: its name is in `text` from `start` to `end`, and it is the one at `index` of `list`.
- *
- * @param added false for fields that came from the peer as they are
- */
-export type DropField = (
-  text: string,
-  start: number,
-  end: number,
-  added: boolean,
-  list: HeaderList,
-  index: number,
-) => boolean
+const NOTHING: string[] = []
 
 /**
  * Fields in their order, names in the case in which they came. A value is text of Latin-1 characters without CR, LF
  * or NUL: what could end a field can't get in.
  */
 export class HeaderList implements Iterable<[name: string, value: string]> {
-  /** Name, value, name, value … of the fields that were added, behind those that are slices of `#text`. */
-  #list: string[] = []
-  /** The text of a parsed section, and in it for each field: name begin, name end, value begin, value end. */
-  #text = ''
-  #offsets: readonly number[] = NO_OFFSETS
+  /** What a parser has proved and nobody has removed. */
+  #section: Section
+  /** Name, value, name, value … of the fields that were added, behind those of the section. */
+  #added: string[]
 
   /**
    * @throws {SluiceError} `HTTP_HEADER_INVALID`
    */
-  constructor(fields?: HeaderFields) {
-    if (fields instanceof HeaderList) {
-      this.#list = fields.#list.slice()
-      this.#text = fields.#text
-      this.#offsets = fields.#offsets
-    } else if (fields !== undefined) {
+  constructor(fields?: HeaderFields | Section) {
+    this.#section = NO_FIELDS
+    this.#added = NOTHING
+    if (fields === undefined) return
+    if (fields instanceof Section) {
+      this.#section = fields
+    } else if (fields instanceof HeaderList) {
+      this.#section = fields.#section
+      if (fields.#added.length > 0) this.#added = fields.#added.slice()
+    } else {
       const pairs = Symbol.iterator in fields ? fields : Object.entries(fields)
       for (const [name, value] of pairs as Iterable<readonly [string, string]>) this.append(name, value)
     }
   }
 
-  /** A list over a section that the parser has proved; its strings are made when they are asked for. */
-  static parsed(text: string, offsets: readonly number[]): HeaderList {
-    const list = new HeaderList()
-    list.#text = text
-    list.#offsets = offsets
-    return list
+  /** The fields that a parser has proved, as long as none of them has been removed. */
+  get section(): Section {
+    return this.#section
+  }
+
+  /** Name, value, name, value … of those that were added. */
+  get added(): readonly string[] {
+    return this.#added
   }
 
   /** How many fields there are; one that was sent twice counts twice. */
   get size(): number {
-    return this.#offsets.length / 4 + this.#list.length / 2
+    return this.#section.size + this.#added.length / 2
   }
 
   has(name: string): boolean {
@@ -72,10 +64,10 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
     const lower = name.toLowerCase()
     const first = this.#find(lower, 0)
     if (first < 0) return undefined
-    let value = this.#value(first)
+    let value = this.valueAt(first)
     const separator = lower === 'cookie' ? '; ' : ', '
     for (let at = this.#find(lower, first + 1); at >= 0; at = this.#find(lower, at + 1)) {
-      value += separator + this.#value(at)
+      value += separator + this.valueAt(at)
     }
     return value
   }
@@ -84,7 +76,7 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
   getAll(name: string): string[] {
     const lower = name.toLowerCase()
     const values: string[] = []
-    for (let at = this.#find(lower, 0); at >= 0; at = this.#find(lower, at + 1)) values.push(this.#value(at))
+    for (let at = this.#find(lower, 0); at >= 0; at = this.#find(lower, at + 1)) values.push(this.valueAt(at))
     return values
   }
 
@@ -95,74 +87,21 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
    */
   append(name: string, value: string): this {
     checkName(name)
-    this.#list.push(name, checkedValue(name, value))
+    this.appendProved(name, checkedValue(name, value))
     return this
   }
 
   /** Adds a field that needs no check: name and value are Sluice's own, or were proved by a parser. */
   appendProved(name: string, value: string): void {
-    this.#list.push(name, value)
-  }
-
-  /**
-   * A list without some of the fields. Those that a parser has proved stay slices of what came.
-   *
-   * @param drop which fields are left out
-   */
-  without(drop: DropField): HeaderList {
-    const kept = new HeaderList()
-    const offsets = this.#offsets
-    const text = this.#text
-    // Copied from the first field on that is left out: as a rule one is, and few come before it.
-    let left: number[] | undefined
-    for (let at = 0; at < offsets.length; at += 4) {
-      const start = offsets[at] as number
-      const end = offsets[at + 1] as number
-      if (drop(text, start, end, false, this, at / 4)) left ??= offsets.slice(0, at)
-      else left?.push(start, end, offsets[at + 2] as number, offsets[at + 3] as number)
-    }
-    kept.#text = text
-    kept.#offsets = left ?? offsets
-    const list = this.#list
-    for (let at = 0; at < list.length; at += 2) {
-      const name = list[at] as string
-      if (!drop(name, 0, name.length, true, this, offsets.length / 4 + at / 2))
-        kept.#list.push(name, list[at + 1] as string)
-    }
-    return kept
+    if (this.#added === NOTHING) this.#added = [name, value]
+    else this.#added.push(name, value)
   }
 
   /** All fields as field lines of HTTP/1.1, each with its CR LF; those that were parsed as they came. */
   toLines(): string {
-    return this.linesWithout(keepAll)
-  }
-
-  /** The lines of all fields but those that are left out; `drop` is that of `without`. */
-  linesWithout(drop: DropField): string {
-    const offsets = this.#offsets
-    const text = this.#text
-    let lines = ''
-    // Lines that lay side by side are copied as one.
-    let start = -1
-    let end = 0
-    for (let at = 0; at < offsets.length; at += 4) {
-      const nameStart = offsets[at] as number
-      if (drop(text, nameStart, offsets[at + 1] as number, false, this, at / 4)) continue
-      if (start < 0) {
-        start = nameStart
-      } else if (nameStart !== end + 2) {
-        lines += `${text.slice(start, end)}\r\n`
-        start = nameStart
-      }
-      end = offsets[at + 3] as number
-    }
-    if (start >= 0) lines += `${text.slice(start, end)}\r\n`
-    const list = this.#list
-    for (let at = 0; at < list.length; at += 2) {
-      const name = list[at] as string
-      if (!drop(name, 0, name.length, true, this, offsets.length / 4 + at / 2))
-        lines += `${name}: ${list[at + 1]}\r\n`
-    }
+    const added = this.#added
+    let lines = this.#section.lines()
+    for (let at = 0; at < added.length; at += 2) lines += `${added[at]}: ${added[at + 1]}\r\n`
     return lines
   }
 
@@ -176,15 +115,13 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
     const checked = checkedValue(name, value)
     const lower = name.toLowerCase()
     this.#removeParsed(lower)
-    const list = this.#list
-    const first = this.#find(lower, this.#offsets.length / 4)
+    const first = this.#findAdded(lower, 0)
     if (first < 0) {
-      list.push(name, checked)
+      this.appendProved(name, checked)
     } else {
-      const at = first * 2 - this.#offsets.length / 2
-      list[at] = name
-      list[at + 1] = checked
-      this.#removeAdded(lower, at + 2)
+      this.#added[first] = name
+      this.#added[first + 1] = checked
+      this.#removeAdded(lower, first + 2)
     }
     return this
   }
@@ -199,66 +136,54 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
   }
 
   *[Symbol.iterator](): IterableIterator<[name: string, value: string]> {
-    for (let at = 0; at < this.size; at++) yield [this.nameAt(at), this.#value(at)]
+    for (let at = 0; at < this.size; at++) yield [this.nameAt(at), this.valueAt(at)]
   }
 
   /** The name of the field at a position, as it was written. */
   nameAt(index: number): string {
-    const at = index * 4
-    const parsed = this.#offsets
-    if (at >= parsed.length) return this.#list[index * 2 - parsed.length / 2] as string
-    return this.#text.slice(parsed[at], parsed[at + 1])
+    const { size } = this.#section
+    return index < size ? this.#section.name(index) : (this.#added[(index - size) * 2] as string)
   }
 
   /** The value of the field at a position. */
   valueAt(index: number): string {
-    return this.#value(index)
-  }
-
-  #value(index: number): string {
-    const at = index * 4
-    const parsed = this.#offsets
-    if (at >= parsed.length) return this.#list[index * 2 - parsed.length / 2 + 1] as string
-    return this.#text.slice(parsed[at + 2], parsed[at + 3])
+    const { size } = this.#section
+    return index < size ? this.#section.value(index) : (this.#added[(index - size) * 2 + 1] as string)
   }
 
   #find(lower: string, from: number): number {
-    const offsets = this.#offsets
-    for (let at = from * 4; at < offsets.length; at += 4) {
-      if (equalsIgnoringCase(this.#text, offsets[at] as number, offsets[at + 1] as number, lower))
-        return at / 4
-    }
-    const parsed = offsets.length / 4
-    for (let at = Math.max(0, from - parsed) * 2; at < this.#list.length; at += 2) {
-      const name = this.#list[at] as string
-      if (equalsIgnoringCase(name, 0, name.length, lower)) return parsed + at / 2
+    const { size } = this.#section
+    const parsed = this.#section.find(lower, from)
+    if (parsed >= 0) return parsed
+    const at = this.#findAdded(lower, Math.max(0, from - size) * 2)
+    return at < 0 ? -1 : size + at / 2
+  }
+
+  #findAdded(lower: string, from: number): number {
+    const added = this.#added
+    for (let at = from; at < added.length; at += 2) {
+      const name = added[at] as string
+      if (equalsIgnoringCase(name, 0, name.length, lower)) return at
     }
     return -1
   }
 
   #removeParsed(lower: string): void {
-    const offsets = this.#offsets
-    const kept: number[] = []
-    for (let at = 0; at < offsets.length; at += 4) {
-      const start = offsets[at] as number
-      const end = offsets[at + 1] as number
-      if (equalsIgnoringCase(this.#text, start, end, lower)) continue
-      kept.push(start, end, offsets[at + 2] as number, offsets[at + 3] as number)
-    }
-    if (kept.length < offsets.length) this.#offsets = kept
+    if (this.#section.find(lower, 0) < 0) return
+    this.#section = this.#section.without((text, start, end) => equalsIgnoringCase(text, start, end, lower))
   }
 
   #removeAdded(lower: string, from: number): void {
-    const list = this.#list
+    const added = this.#added
     let kept = from
-    for (let at = from; at < list.length; at += 2) {
-      const name = list[at] as string
+    for (let at = from; at < added.length; at += 2) {
+      const name = added[at] as string
       if (equalsIgnoringCase(name, 0, name.length, lower)) continue
-      list[kept] = name
-      list[kept + 1] = list[at + 1] as string
+      added[kept] = name
+      added[kept + 1] = added[at + 1] as string
       kept += 2
     }
-    list.length = kept
+    added.length = kept
   }
 }
 
@@ -282,8 +207,4 @@ function checkedValue(name: string, value: string): string {
   }
   // Not `trim`, which takes obs-text (a no-break space) away as well.
   return OUTER_SPACE.test(value) ? value.replace(/^[ \t]+|[ \t]+$/g, '') : value
-}
-
-function keepAll(): boolean {
-  return false
 }

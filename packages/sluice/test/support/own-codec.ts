@@ -1,8 +1,8 @@
 // Sluice's HTTP/1.1 parser and decoder alone, fed with bytes in pieces, in the same shapes as node-http.ts has.
 import { errorCode } from '../../src/core/index.ts'
 import { BodyDecoder } from '../../src/http/h1/body-decoder.ts'
-import { RequestHeadParser } from '../../src/http/h1/request-head.ts'
-import { ResponseHeadParser } from '../../src/http/h1/response-head-parser.ts'
+import { type RequestHead, RequestHeadParser } from '../../src/http/h1/request-head.ts'
+import { type ResponseHead, ResponseHeadParser } from '../../src/http/h1/response-head-parser.ts'
 import type { HeaderList } from '../../src/http/index.ts'
 import type { Pairs, ReadRequest, ReadResponse } from './node-http.ts'
 
@@ -35,7 +35,7 @@ export interface OwnResponse {
 export function ownRequests(pieces: readonly Buffer[]): OwnRequests {
   const requests: (ReadRequest & { keepAlive: boolean })[] = []
   const parser = new RequestHeadParser(headLimits)
-  let begun: { head: ReturnType<RequestHeadParser['take']>; decoder: BodyDecoder } | undefined
+  let begun: { head: RequestHead; decoder: BodyDecoder } | undefined
   let body = ''
   const data = (bytes: Buffer): boolean => {
     body += bytes.toString('latin1')
@@ -46,9 +46,9 @@ export function ownRequests(pieces: readonly Buffer[]): OwnRequests {
       let at = 0
       while (at < piece.length) {
         if (begun === undefined) {
-          at = parser.push(piece, at)
-          if (at < 0) break
-          const head = parser.take()
+          const head = parser.read(piece, at)
+          at = parser.end
+          if (head === undefined) break
           begun = { head, decoder: new BodyDecoder(head.bodyLength, bodyLimits) }
         } else {
           at = begun.decoder.push(piece, at, data)
@@ -72,7 +72,7 @@ export function ownRequests(pieces: readonly Buffer[]): OwnRequests {
 export function ownResponse(pieces: readonly Buffer[], method: string, ends: boolean): OwnResponse {
   const informed: number[] = []
   const parser = new ResponseHeadParser(headLimits)
-  let head: ReturnType<ResponseHeadParser['take']> | undefined
+  let head: ResponseHead | undefined
   let decoder: BodyDecoder | undefined
   let rest = 0
   let body = ''
@@ -86,9 +86,9 @@ export function ownResponse(pieces: readonly Buffer[], method: string, ends: boo
       let at = 0
       while (at < piece.length) {
         if (decoder === undefined) {
-          at = parser.push(piece, at)
-          if (at < 0) break
-          head = parser.take(method)
+          head = parser.read(piece, at, method)
+          at = parser.end
+          if (head === undefined) break
           if (head.status < 200 && head.status !== 101) informed.push(head.status)
           else decoder = new BodyDecoder(head.bodyLength, bodyLimits)
         } else if (decoder.done) {

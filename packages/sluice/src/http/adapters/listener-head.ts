@@ -13,10 +13,9 @@ import type { HttpLimits } from '../limits.ts'
  * @throws {SluiceError} what is wrong with it
  */
 export function readHead(request: IncomingMessage, limits: HttpLimits): RequestHead {
-  const parser = new RequestHeadParser(limits)
-  const bytes = headBytes(request)
-  parser.push(bytes, 0)
-  return parser.take()
+  const head = new RequestHeadParser(limits).read(headBytes(request), 0)
+  if (head === undefined) throw new SluiceError('INTERNAL', 'a head that was made here is not complete')
+  return head
 }
 
 /** @throws {SluiceError} what is wrong with it */

@@ -121,10 +121,9 @@ export class UpgradeSocket extends StandInSocket implements AnswerWriter, Swept 
   #readHead(bytes: Buffer, done: Done): void {
     let at = 0
     while (at < bytes.length) {
-      const end = this.#parser.push(bytes, at)
-      if (end < 0) break
-      at = end
-      const head = this.#parser.take('GET')
+      const head = this.#parser.read(bytes, at, 'GET')
+      if (head === undefined) break
+      at = this.#parser.end
       if (head.status >= 200) {
         this.#begin(head, bytes.subarray(at), done)
         return

@@ -177,14 +177,14 @@ export class BodyDecoder {
 
   #readTrailers(chunk: Buffer, from: number): number {
     this.#section ??= new SectionParser(this.#limits.trailers, 'trailers')
-    const end = this.#section.push(chunk, from)
-    if (end < 0) return chunk.length
-    if (this.#section.offsets.length > 0) {
-      this.#trailers = HeaderList.parsed(this.#section.text, this.#section.offsets)
+    const fields = this.#section.read(chunk, from)
+    if (fields === undefined) return chunk.length
+    if (fields.size > 0) {
+      this.#trailers = new HeaderList(fields)
       checkTrailers(this.#trailers)
     }
     this.#state = DONE
-    return end
+    return this.#section.end
   }
 
   #tooLarge(): SluiceError {

@@ -220,10 +220,10 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
       return false
     }
     if (!exchange.answered) {
-      const end = this.#parser.push(input, this.#at)
-      this.#at = end < 0 ? input.length : end
-      if (end >= 0) this.#onHead(exchange, this.#parser.take(exchange.method))
-      return end >= 0
+      const head = this.#parser.read(input, this.#at, exchange.method)
+      this.#at = this.#parser.end
+      if (head !== undefined) this.#onHead(exchange, head)
+      return head !== undefined
     }
     if (!exchange.wanted) return false
     this.#at = exchange.receive(input, this.#at, this.#lent)

@@ -230,10 +230,10 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     if (this.#at === input.length) return false
     if (this.#state === HEAD) {
       if (!this.#parser.begun) this.deadline = sweep.now + this.#limits.headTimeout
-      const end = this.#parser.push(input, this.#at)
-      this.#at = end < 0 ? input.length : end
-      if (end < 0) return false
-      this.#begin(this.#parser.take())
+      const head = this.#parser.read(input, this.#at)
+      this.#at = this.#parser.end
+      if (head === undefined) return false
+      this.#begin(head)
       return true
     }
     const exchange = this.#exchange

@@ -11,8 +11,8 @@ function parse(pieces: readonly Buffer[]): { head: RequestHead; consumed: number
   let before = 0
   try {
     for (const piece of pieces) {
-      const end = parser.push(piece, 0)
-      if (end >= 0) return { head: parser.take(), consumed: before + end }
+      const head = parser.read(piece, 0)
+      if (head !== undefined) return { head, consumed: before + parser.end }
       before += piece.length
     }
   } catch (error) {
@@ -118,10 +118,10 @@ describe('RequestHeadParser', () => {
 
   it('looks at each byte once, however they come', () => {
     const parser = new RequestHeadParser({ head: 4_000_000, fields: 10, target: 200 })
-    parser.push(Buffer.from(`${GET}A: `), 0)
+    parser.read(Buffer.from(`${GET}A: `), 0)
     const one = Buffer.from('x')
     const began = performance.now()
-    for (let count = 0; count < 1_000_000; count++) parser.push(one, 0)
+    for (let count = 0; count < 1_000_000; count++) parser.read(one, 0)
     // A second look at all of it for each byte would take hours.
     expect(performance.now() - began).toBeLessThan(5000)
   })

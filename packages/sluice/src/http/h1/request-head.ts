@@ -4,6 +4,7 @@ import { SluiceError } from '../../core/index.ts'
 import { isAuthority, sameAuthority } from '../authority.ts'
 import { decimal, equalsIgnoringCase, membersOf, minorVersion, skip, TOKEN } from '../grammar.ts'
 import { HeaderList } from '../headers.ts'
+import type { Section } from '../section.ts'
 import { checkTarget } from '../target.ts'
 import { type SectionLimits, SectionParser } from './section-parser.ts'
 
@@ -45,6 +46,9 @@ export class RequestHeadParser {
   #methodLength = 0
   #targetLength = 0
   #minor = 1
+  /** The first of the heads that have the fields which may come again. In HTTP/1.1 they say all but method and target. */
+  #first: RequestHead | undefined
+  #fields: Section | undefined
 
   constructor(limits: RequestHeadLimits) {
     const section: SectionLimits = {
@@ -63,31 +67,40 @@ export class RequestHeadParser {
     return this.#section.begun
   }
 
-  /**
-   * Looks at the bytes of `chunk` from `from` on.
-   *
-   * @returns where the head ends in `chunk`, or -1 if it needs more
-   * @throws {SluiceError} what is wrong with the line or a field
-   */
-  push(chunk: Buffer, from: number): number {
-    return this.#section.push(chunk, from)
+  /** Where the head ended in the chunk that was read last, or else where that ended. */
+  get end(): number {
+    return this.#section.end
   }
 
   /**
-   * The head, once `push` has found its end; makes the parser ready for the next.
+   * Looks at the bytes of `chunk` from `from` on.
    *
-   * @throws {SluiceError} `HTTP_HOST_INVALID`, `HTTP_LENGTH_INVALID`, `HTTP_TRANSFER_ENCODING_INVALID`,
+   * @returns the head, which ends at `end`, if it is complete
+   * @throws {SluiceError} what is wrong with the line or a field; `HTTP_HOST_INVALID`, `HTTP_LENGTH_INVALID`, `HTTP_TRANSFER_ENCODING_INVALID`,
    *   `HTTP_TRANSFER_ENCODING_UNSUPPORTED`, `HTTP_EXPECTATION_FAILED`, `HTTP_METHOD_UNSUPPORTED`, `HTTP_TARGET_MALFORMED`
    */
-  take(): RequestHead {
-    const { text, offsets } = this.#section
-    const lineStart = text.charCodeAt(0) === 0x0d ? 2 : 0
-    const targetStart = lineStart + this.#methodLength + 1
-    const method = methodOf(text, lineStart, this.#methodLength)
-    const target = text.slice(targetStart, targetStart + this.#targetLength)
+  read(chunk: Buffer, from: number): RequestHead | undefined {
+    const section = this.#section
+    const fields = section.read(chunk, from)
+    if (fields === undefined) return undefined
+    const line = section.startLine(chunk, from)
+    section.reset()
+    const targetStart = this.#methodLength + 1
+    const method = methodOf(line, this.#methodLength)
+    const target = line.slice(targetStart, targetStart + this.#targetLength)
     const version = this.#minor === 1 ? '1.1' : '1.0'
-    this.#section.reset()
-    return readFields(method, target, version, text, offsets)
+    if (method === 'CONNECT') {
+      throw new SluiceError('HTTP_METHOD_UNSUPPORTED', 'CONNECT asks for a tunnel; there are none here')
+    }
+    const first = this.#first
+    if (first !== undefined && this.#fields === fields && version === '1.1') {
+      return withFieldsOf(first, method, target, fields)
+    }
+    const head = readFields(method, target, version, fields)
+    const isFirst = fields.mayRepeat && version === '1.1'
+    this.#first = isFirst ? head : undefined
+    this.#fields = isFirst ? fields : undefined
+    return head
   }
 
   #readLine(bytes: Buffer, start: number, end: number): void {
@@ -119,8 +132,8 @@ function readVersion(bytes: Buffer, start: number, end: number): number {
 }
 
 /** The method as a string that exists already, where it is one of the usual. */
-function methodOf(text: string, start: number, length: number): string {
-  const method = text.slice(start, start + length)
+function methodOf(line: string, length: number): string {
+  const method = line.slice(0, length)
   switch (method) {
     case 'GET':
       return 'GET'
@@ -133,13 +146,25 @@ function methodOf(text: string, start: number, length: number): string {
   }
 }
 
-function readFields(
-  method: string,
-  target: string,
-  version: '1.0' | '1.1',
-  text: string,
-  offsets: readonly number[],
-): RequestHead {
+/** A head of HTTP/1.1 with the same fields as an earlier one. */
+function withFieldsOf(first: RequestHead, method: string, target: string, fields: Section): RequestHead {
+  const { authority } = first
+  if (method !== first.method || target !== first.target) authorityOf(method, target, '1.1', authority)
+  return {
+    method,
+    target,
+    version: '1.1',
+    authority,
+    headers: new HeaderList(fields),
+    bodyLength: first.bodyLength,
+    keepAlive: first.keepAlive,
+    expectsContinue: first.expectsContinue,
+    upgrade: first.upgrade,
+  }
+}
+
+function readFields(method: string, target: string, version: '1.0' | '1.1', fields: Section): RequestHead {
+  const { offsets, text } = fields
   let host: string | undefined
   let contentLength: string | undefined
   let transferEncoding: string | undefined
@@ -193,16 +218,13 @@ function readFields(
     }
   }
 
-  if (method === 'CONNECT') {
-    throw new SluiceError('HTTP_METHOD_UNSUPPORTED', 'CONNECT asks for a tunnel; there are none here')
-  }
   const bodyLength = bodyLengthOf(version, contentLength, transferEncoding)
   return {
     method,
     target,
     version,
     authority: authorityOf(method, target, version, host),
-    headers: HeaderList.parsed(text, offsets),
+    headers: new HeaderList(fields),
     bodyLength,
     keepAlive: keepsAlive(version, connection),
     expectsContinue: expectsContinue(version, expect),

@@ -4,6 +4,7 @@
 import { SluiceError } from '../../core/index.ts'
 import { decimal, equalsIgnoringCase, membersOf, minorVersion } from '../grammar.ts'
 import { HeaderList } from '../headers.ts'
+import type { Section } from '../section.ts'
 import { isBodiless } from '../status.ts'
 import { CHUNKED, UNTIL_CLOSE } from './body-decoder.ts'
 import { SectionParser } from './section-parser.ts'
@@ -37,6 +38,9 @@ export class ResponseHeadParser {
   readonly #section: SectionParser
   #status = 0
   #minor = 1
+  /** The first of the heads that have the fields which may come again. */
+  #first: ResponseHead | undefined
+  #fields: Section | undefined
 
   constructor(limits: ResponseHeadLimits) {
     this.#section = new SectionParser(
@@ -51,27 +55,37 @@ export class ResponseHeadParser {
     return this.#section.begun
   }
 
-  /**
-   * Looks at the bytes of `chunk` from `from` on.
-   *
-   * @returns where the head ends in `chunk`, or -1 if it needs more
-   * @throws {SluiceError} what is wrong with the line or a field
-   */
-  push(chunk: Buffer, from: number): number {
-    return this.#section.push(chunk, from)
+  /** Where the head ended in the chunk that was read last, or else where that ended. */
+  get end(): number {
+    return this.#section.end
   }
 
   /**
-   * The head, once `push` has found its end; makes the parser ready for the next.
+   * Looks at the bytes of `chunk` from `from` on.
    *
    * @param method of the request that it answers
-   * @throws {SluiceError} `HTTP_UPSTREAM_MALFORMED`
+   * @returns the head, which ends at `end`, if it is complete
+   * @throws {SluiceError} `HTTP_UPSTREAM_MALFORMED`, and what is wrong with a field
    */
-  take(method: string): ResponseHead {
-    const { text, offsets } = this.#section
+  read(chunk: Buffer, from: number, method: string): ResponseHead | undefined {
+    const fields = this.#section.read(chunk, from)
+    if (fields === undefined) return undefined
+    const status = this.#status
     const version = this.#minor === 1 ? '1.1' : '1.0'
     this.#section.reset()
-    return readFields(method, this.#status, version, text, offsets)
+    // What follows a head depends on these as well.
+    const isUsual = version === '1.1' && method !== 'HEAD'
+    const first = this.#first
+    if (isUsual && first !== undefined && first.status === status && this.#fields === fields) {
+      const headers = new HeaderList(fields)
+      const { bodyLength, keepAlive, upgrade, idleHint } = first
+      return { status, version, headers, bodyLength, keepAlive, upgrade, idleHint }
+    }
+    const head = readFields(method, status, version, fields)
+    const isFirst = isUsual && fields.mayRepeat
+    this.#first = isFirst ? head : undefined
+    this.#fields = isFirst ? fields : undefined
+    return head
   }
 
   /** `HTTP/1.1 200 OK`: the space before the reason is there even if the reason is not. */
@@ -90,13 +104,8 @@ export class ResponseHeadParser {
   }
 }
 
-function readFields(
-  method: string,
-  status: number,
-  version: '1.0' | '1.1',
-  text: string,
-  offsets: readonly number[],
-): ResponseHead {
+function readFields(method: string, status: number, version: '1.0' | '1.1', fields: Section): ResponseHead {
+  const { offsets, text } = fields
   let length: string | undefined
   let encoding: string | undefined
   let connection = ''
@@ -142,7 +151,7 @@ function readFields(
   return {
     status,
     version,
-    headers: HeaderList.parsed(text, offsets),
+    headers: new HeaderList(fields),
     bodyLength: bodiless ? 0 : framed,
     keepAlive: !contradicts && (bodiless || framed !== UNTIL_CLOSE) && keepsAlive(version, connection),
     upgrade: upgrade !== undefined && hasOption(connection, 'upgrade') ? upgrade.toLowerCase() : undefined,

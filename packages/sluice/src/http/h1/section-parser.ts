@@ -2,6 +2,8 @@
 // repaired. Every byte is looked at once, however the input is split, and the same bytes give the same outcome.
 import { SluiceError } from '../../core/index.ts'
 import { isIn, LINE, SPACE, skip, TOKEN, VALUE } from '../grammar.ts'
+import { Section } from '../section.ts'
+import { LastFields } from './last-fields.ts'
 
 /** What kind of start line a section has; trailers have none. */
 export type SectionKind = 'request' | 'response' | 'trailers'
@@ -38,7 +40,6 @@ const LAST_LF = 10
 const DONE = 11
 
 const NOTHING = Buffer.alloc(0)
-const NO_OFFSETS: readonly number[] = []
 
 export class SectionParser {
   readonly #limits: SectionLimits
@@ -55,18 +56,18 @@ export class SectionParser {
   #store: Buffer = NOTHING
   #stored = 0
 
-  /** The section as text (Latin-1), once it is complete. */
-  text = ''
-  /** Name begin, name end, value begin, value end of each field, in `text`. */
-  offsets: readonly number[] = NO_OFFSETS
-  /** The same while it is being found; it is used again, as a list that grows leaves a trail of garbage. */
+  /** Name begin, name end, value begin, value end of each field, from the first one on; used again, as a list that grows leaves a trail of garbage. */
   readonly #found: number[] = []
   #count = 0
+  readonly #last: LastFields | undefined
+  #fieldsStart = 0
+  #repeats = false
 
   /** @param readStartLine absent for trailers, which have none */
   constructor(limits: SectionLimits, kind: SectionKind, readStartLine?: ReadStartLine) {
     this.#limits = limits
     this.#readStartLine = readStartLine
+    this.#last = kind === 'trailers' ? undefined : new LastFields()
     this.#beginning = kind === 'trailers' ? FIELD : kind === 'request' ? BEFORE : LINE_START
     this.#line = kind === 'response' ? VALUE : LINE
     this.#state = this.#beginning
@@ -77,42 +78,54 @@ export class SectionParser {
     return this.#at > 0
   }
 
+  /** Where the section ended in the chunk that was read last, or else where that ended. */
+  end = 0
+
+  /**
+   * Looks at the bytes of `chunk` from `from` on.
+   *
+   * @returns the fields of the section if it is complete, which ends at `end`; the same object if all of them are the same
+   *   as in the last one. Before the next section, call `reset`.
+   * @throws {SluiceError} `HTTP_HEAD_TOO_LARGE`, `HTTP_TARGET_TOO_LONG`, `HTTP_FIELD_MALFORMED`,
+   *   `HTTP_REQUEST_LINE_MALFORMED`, and what the reader of the start line throws
+   */
+  read(chunk: Buffer, from: number): Section | undefined {
+    const before = this.#stored
+    if (before > 0) this.#keep(chunk, from)
+    const bytes = before > 0 ? this.#store : chunk
+    const base = before > 0 ? 0 : from
+    if (!this.#scan(bytes, base, before > 0 ? this.#stored : chunk.length)) {
+      if (before === 0) this.#keep(chunk, from)
+      this.end = chunk.length
+      return undefined
+    }
+    this.end = from + this.#at - before
+    const last = this.#last
+    if (this.#repeats && last !== undefined) return last.fields
+    const start = base + this.#fieldsStart
+    const end = base + this.#at
+    const fields = new Section(bytes.toString('latin1', start, end), this.#found.slice(0, this.#count))
+    last?.keep(bytes, start, end, fields)
+    return fields
+  }
+
+  /** The start line of the section that has just been read, as text (Latin-1); the arguments are the same. */
+  startLine(chunk: Buffer, from: number): string {
+    const bytes = this.#stored > 0 ? this.#store : chunk
+    const base = this.#stored > 0 ? 0 : from
+    return bytes.toString('latin1', base + this.#start, base + this.#fieldsStart - 2)
+  }
+
   /** Makes it ready for the next section. */
   reset(): void {
     this.#state = this.#beginning
     this.#at = 0
     this.#start = 0
+    this.#fieldsStart = 0
     this.#store = NOTHING
     this.#stored = 0
-    this.text = ''
-    this.offsets = NO_OFFSETS
     this.#count = 0
-  }
-
-  /**
-   * Looks at the bytes of `chunk` from `from` on.
-   *
-   * @returns where the section ends in `chunk`, or -1 if it took all of it and needs more
-   * @throws {SluiceError} `HTTP_HEAD_TOO_LARGE`, `HTTP_TARGET_TOO_LONG`, `HTTP_FIELD_MALFORMED`,
-   *   `HTTP_REQUEST_LINE_MALFORMED`, and what the reader of the start line throws
-   */
-  push(chunk: Buffer, from: number): number {
-    if (this.#stored === 0) {
-      if (this.#scan(chunk, from, chunk.length)) return this.#finish(chunk, from)
-      this.#keep(chunk, from)
-      return -1
-    }
-    const before = this.#stored
-    this.#keep(chunk, from)
-    if (this.#scan(this.#store, 0, this.#stored)) return from + this.#finish(this.#store, 0) - before
-    return -1
-  }
-
-  #finish(bytes: Buffer, base: number): number {
-    const end = base + this.#at
-    this.text = bytes.toString('latin1', base, end)
-    this.offsets = this.#found.slice(0, this.#count)
-    return end
+    this.#repeats = false
   }
 
   /** Keeps what is not complete, doubling the store when it is full, never more than the limit. */
@@ -128,10 +141,21 @@ export class SectionParser {
     this.#stored = total
   }
 
+  /** Whether all the fields are those of the last section. Of input that is split within them that is not found out. */
+  #repeatsFrom(bytes: Buffer, at: number, end: number): boolean {
+    const last = this.#last
+    if (last === undefined || at + last.length > end || !last.areAt(bytes, at)) return false
+    this.#at = this.#fieldsStart + last.length
+    this.#state = DONE
+    this.#repeats = true
+    return true
+  }
+
   #scan(bytes: Buffer, base: number, length: number): boolean {
     const limits = this.#limits
     const end = Math.min(length, base + limits.bytes)
     const found = this.#found
+    let first = base + this.#fieldsStart
     let count = this.#count
     let state = this.#state
     let at = base + this.#at
@@ -174,6 +198,9 @@ export class SectionParser {
           this.#readStartLine?.(bytes, base + this.#start, at - 1)
           at++
           state = FIELD
+          first = at
+          this.#fieldsStart = at - base
+          if (this.#repeatsFrom(bytes, at, end)) return true
           break
         case FIELD:
           if (byte === CR) {
@@ -185,7 +212,7 @@ export class SectionParser {
             throw new SluiceError('HTTP_HEAD_TOO_LARGE', `there are more than ${limits.fields} fields`)
           }
           if (!isIn(byte, TOKEN)) throw malformedField(byte)
-          found[count++] = at - base
+          found[count++] = at - first
           state = NAME
           break
         case NAME:
@@ -193,7 +220,7 @@ export class SectionParser {
           if (at === end) break
           byte = bytes[at] as number
           if (byte !== COLON) throw malformedField(byte)
-          found[count++] = at - base
+          found[count++] = at - first
           at++
           state = BEFORE_VALUE
           break
@@ -211,8 +238,8 @@ export class SectionParser {
           const start = base + this.#valueStart
           let last = at
           while (last > start && isIn(bytes[last - 1] as number, SPACE)) last--
-          found[count++] = start - base
-          found[count++] = last - base
+          found[count++] = start - first
+          found[count++] = last - first
           at++
           state = FIELD_LF
           break

@@ -3,6 +3,7 @@ import { SluiceError } from '../../core/index.ts'
 import { decimal } from '../grammar.ts'
 import { HeaderList } from '../headers.ts'
 import type { HttpLimits } from '../limits.ts'
+import { type Section, SectionWriter } from '../section.ts'
 import {
   COOKIE,
   EXPECT,
@@ -17,12 +18,11 @@ import {
   unfit,
   WEBSOCKET_KEY,
 } from './field-kinds.ts'
-import { HpackField } from './hpack/field.ts'
+import type { HpackField } from './hpack/field.ts'
 
-/** What the fields say; they themselves are field lines of HTTP/1.1, with the places of names and values in them. */
+/** What the fields say; they themselves are field lines of HTTP/1.1. */
 export interface RegularFields {
-  readonly lines: string
-  readonly offsets: readonly number[]
+  readonly section: Section
   readonly host: string | undefined
   /** From Content-Length; undefined without it. */
   readonly length: number | undefined
@@ -45,7 +45,10 @@ export class RegularFieldsReader {
    */
   read(received: readonly HpackField[], from: number, isTunnel: boolean): RegularFields {
     if (isTunnel) return readRegularFields(received, from, true)
-    if (this.#read !== undefined && this.#isSame(received, from)) return this.#read
+    if (this.#read !== undefined && this.#isSame(received, from)) {
+      this.#read.section.mayRepeat = true
+      return this.#read
+    }
     this.#read = undefined
     const read = readRegularFields(received, from, false)
     this.#last = received
@@ -66,7 +69,7 @@ export class RegularFieldsReader {
 }
 
 function readRegularFields(received: readonly HpackField[], from: number, isTunnel: boolean): RegularFields {
-  const fields = new FieldLines()
+  const fields = new SectionWriter()
   let host: string | undefined
   let length: number | undefined
   let cookie: string | undefined
@@ -111,10 +114,10 @@ function readRegularFields(received: readonly HpackField[], from: number, isTunn
         if (isPseudo(kind)) throw malformed('a pseudo-header field follows a field')
         throw unfit(field)
     }
-    fields.add(field)
+    fields.add(field.name, value, field.line)
   }
-  if (cookie !== undefined) fields.add(new HpackField('cookie', cookie))
-  return { lines: fields.lines, offsets: fields.offsets, host, length, expectsContinue }
+  if (cookie !== undefined) fields.add('cookie', cookie)
+  return { section: fields.section(), host, length, expectsContinue }
 }
 
 /**
@@ -129,13 +132,13 @@ export function readHttp2Trailers(
   overflowed: boolean = false,
 ): HeaderList {
   if (overflowed) throw tooLarge(limits)
-  const fields = new FieldLines()
+  const fields = new SectionWriter()
   for (const field of received) {
     if (!isRegular(kindOf(field))) throw unfit(field)
-    fields.add(field)
+    fields.add(field.name, field.value, field.line)
   }
-  checkSize(fields.lines.length, received.length, limits)
-  return HeaderList.parsed(fields.lines, fields.offsets)
+  checkSize(fields.text.length, received.length, limits)
+  return new HeaderList(fields.section())
 }
 
 /** @throws {SluiceError} `HTTP_HEAD_TOO_LARGE` */
@@ -148,19 +151,6 @@ export function tooLarge(limits: HttpLimits): SluiceError {
     'HTTP_HEAD_TOO_LARGE',
     `the fields are more than ${limits.fields}, or longer than ${limits.head} bytes`,
   )
-}
-
-/** Fields that become field lines of HTTP/1.1. */
-class FieldLines {
-  readonly offsets: number[] = []
-  lines = ''
-
-  add({ name, value, line }: HpackField): void {
-    const start = this.lines.length
-    const valueStart = start + name.length + 2
-    this.lines += line === '' ? `${name}: ${value}\r\n` : line
-    this.offsets.push(start, start + name.length, valueStart, valueStart + value.length)
-  }
 }
 
 function badLength(what: string): SluiceError {

@@ -54,7 +54,7 @@ export function readHttp2Head(
     else throw malformed(`there is more than one ${name}`)
   }
   const regular = reader.read(received, pseudo, method === 'CONNECT')
-  const size = regular.lines.length + (target?.length ?? 0)
+  const size = regular.section.text.length + (target?.length ?? 0)
   checkSize(size, received.length - pseudo, limits)
   if (method === undefined || !TOKEN.test(method)) throw malformed(':method is missing, or no token')
   if (method === 'CONNECT' && protocol === undefined && (scheme !== undefined || target !== undefined)) {
@@ -83,7 +83,7 @@ export function readHttp2Head(
     version: '2',
     upgrade,
     authority: authorityOf(authority, regular.host, scheme),
-    headers: HeaderList.parsed(regular.lines, regular.offsets),
+    headers: new HeaderList(regular.section),
     length: upgrade === undefined ? regular.length : undefined,
     size,
     expectsContinue: regular.expectsContinue && upgrade === undefined,
