@@ -8,7 +8,7 @@ import { requestFields, responseFields } from './client/fields.ts'
 import { requestHead } from './h1/client-request.ts'
 import { responseHead } from './h1/response-head.ts'
 import { HpackEncoder } from './h2/hpack/encoder.ts'
-import { headBlock, outgoingHead } from './h2/outgoing-fields.ts'
+import { frame, headBlock, outgoingFields } from './h2/outgoing-fields.ts'
 import { HeaderList } from './headers.ts'
 import type { HttpRequest } from './request.ts'
 import { type Section, SectionWriter } from './section.ts'
@@ -210,8 +210,10 @@ describe('fields of answers that come again', () => {
           expect(head(repeated)).toEqual(head(sectionOf(pairs, false)))
           const block = (section: Section): unknown =>
             outcome(() => {
-              const { status: told, ...rest } = outgoingHead(answer(section))
-              return { ...rest, block: headBlock(new HpackEncoder(), told, rest.fields) }
+              const response = answer(section)
+              const fields = outgoingFields(response)
+              const { told, ...framing } = frame(fields.declared, response, method)
+              return { framing, block: headBlock(new HpackEncoder(), status, fields, told) }
             })
           expect(block(repeated)).toEqual(block(sectionOf(pairs, false)))
         }

@@ -8,7 +8,7 @@ import type { RequestRecord } from '../request-record.ts'
 import type { HttpResponse, Tunnel } from '../response.ts'
 import type { HpackEncoder } from './hpack/encoder.ts'
 import { Http2OutgoingBody, type OutgoingOwner } from './outgoing-body.ts'
-import { frame, headBlock, outgoingHead, trailerBlock } from './outgoing-fields.ts'
+import { frame, headBlock, informationBlock, outgoingFields, trailerBlock } from './outgoing-fields.ts'
 import type { Http2Stream } from './stream.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -52,7 +52,7 @@ export class Http2Answer implements OutgoingOwner {
   /** An informational response, unless the answer has begun. */
   inform(status: number, fields: readonly string[]): void {
     if (this.#stream.headSent || this.#stream.closed) return
-    this.#stream.sendHead(headBlock(this.#encoder, status, fields), false, false)
+    this.#stream.sendHead(informationBlock(this.#encoder, status, fields), false, false)
   }
 
   /**
@@ -67,10 +67,9 @@ export class Http2Answer implements OutgoingOwner {
       const what = `a request for a tunnel was answered ${status}, which would mean that there is one`
       throw new SluiceError('HTTP_UPGRADE_REFUSED', what)
     }
-    const head = outgoingHead(response)
-    const { fields } = head
-    const { ends, length } =
-      tunnel === undefined ? frame(fields, head.declared, response, request?.method) : TUNNEL
+    const fields = outgoingFields(response)
+    const { ends, length, told } =
+      tunnel === undefined ? frame(fields.declared, response, request?.method) : TUNNEL
     if (!ends && body.used) {
       throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
     }
@@ -79,7 +78,7 @@ export class Http2Answer implements OutgoingOwner {
     else if (!body.inMemory && status < 300) this.#owner.answerStreams()
     const stream = this.#stream
     if (stream.closed) return undefined
-    stream.sendHead(headBlock(this.#encoder, head.status, fields), ends)
+    stream.sendHead(headBlock(this.#encoder, status, fields, told), ends)
     if (tunnel !== undefined) return tunnel
     if (ends) {
       this.#owner.answerEnds()
@@ -87,7 +86,7 @@ export class Http2Answer implements OutgoingOwner {
       this.#writeWhole(body, length ?? 0)
     } else {
       // Where the length is known and none are announced, there are no trailers.
-      const trailers = length === undefined || head.announcesTrailers
+      const trailers = length === undefined || fields.announcesTrailers
       this.#outgoing = new Http2OutgoingBody(stream, length, trailers, this)
       this.#outgoing.begin(body)
     }
@@ -131,4 +130,4 @@ export class Http2Answer implements OutgoingOwner {
 }
 
 /** What follows the head of a tunnel is no body. */
-const TUNNEL = { ends: false, length: undefined }
+const TUNNEL = { ends: false, length: undefined, told: undefined }
