@@ -1,13 +1,8 @@
 // Writes the body of a message to a socket as it comes, with framing and flow control.
-import type { Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
 import { logger, SluiceError } from '../../core/index.ts'
 import type { Body, BodySink, BodySource } from '../body.ts'
 import type { HeaderList } from '../headers.ts'
 import type { Outbox } from './outbox.ts'
-
-/** A chunk up to this size is copied together with its framing; a longer one goes out beside it. */
-const COPIED = 4096
 
 export type OutgoingFraming = 'length' | 'chunked' | 'close'
 
@@ -22,10 +17,7 @@ export interface OutgoingOwner {
 }
 
 export class OutgoingBody implements BodySink {
-  /**
-   * A TLS socket with nothing to write encrypts what it is given before `write` returns. Any other may still be writing
-   * from it later, and would have to copy what is lent.
-   */
+  /** Any other socket may still be writing from it later, and would have to copy what is lent. */
   readonly borrows: boolean
   readonly #out: Outbox
   readonly #framing: OutgoingFraming
@@ -39,7 +31,7 @@ export class OutgoingBody implements BodySink {
 
   constructor(out: Outbox, framing: OutgoingFraming, length: number, owner: OutgoingOwner) {
     this.#out = out
-    this.borrows = out.direct() instanceof TLSSocket
+    this.borrows = out.encrypts
     this.#framing = framing
     this.#left = length
     this.#owner = owner
@@ -69,7 +61,7 @@ export class OutgoingBody implements BodySink {
     this.#sent += chunk.length
     let written: boolean
     if (this.#framing === 'chunked') {
-      written = this.#writeChunk(chunk, lent)
+      written = this.#out.writeBytes(`${chunk.length.toString(16)}\r\n`, chunk, '\r\n', lent)
     } else {
       if (this.#framing === 'length') {
         this.#left -= chunk.length
@@ -78,8 +70,7 @@ export class OutgoingBody implements BodySink {
           return
         }
       }
-      const socket = this.#out.direct()
-      written = socket.write(lent ? keep(socket, chunk) : chunk)
+      written = this.#out.writeBytes('', chunk, '', lent)
     }
     if (!written && !this.#waiting) {
       this.#waiting = true
@@ -136,30 +127,6 @@ export class OutgoingBody implements BodySink {
     this.#cancelSource()
     this.#owner.bodyEnds(error)
   }
-
-  #writeChunk(chunk: Buffer, lent: boolean): boolean {
-    const socket = this.#out.direct()
-    const size = `${chunk.length.toString(16)}\r\n`
-    if (chunk.length <= COPIED) {
-      const framed = Buffer.allocUnsafe(size.length + chunk.length + 2)
-      framed.write(size, 0, 'latin1')
-      chunk.copy(framed, size.length)
-      framed.write('\r\n', size.length + chunk.length, 'latin1')
-      return socket.write(framed)
-    }
-    const kept = lent ? keep(socket, chunk) : chunk
-    socket.cork()
-    socket.write(size, 'latin1')
-    socket.write(kept)
-    const written = socket.write('\r\n', 'latin1')
-    socket.uncork()
-    return written && !socket.writableNeedDrain
-  }
-}
-
-/** Lent bytes as they may be written: only while nothing waits before them are they encrypted at once. */
-function keep(socket: Socket, chunk: Buffer): Buffer {
-  return socket.writableLength === 0 ? chunk : Buffer.from(chunk)
 }
 
 /** One write for the head and a body that is in memory. */
