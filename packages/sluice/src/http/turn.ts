@@ -1,29 +1,80 @@
 // What is done at the end of a turn of the event loop: after all sockets that had something have been read, before any is
-// waited for again. What is written then goes out in one piece where several messages for one peer came in the same turn.
+// waited for again. First the work that was put off, for all sockets one after the other, then what was written meanwhile
+// goes out: doing one thing at a time for all is faster than all things for each, as the code stays in the cache, and
+// messages for one peer go out in one piece.
 import { errorFields, logger } from '../core/index.ts'
 
-/** What has something to do at the end of the turn. */
+/** What has something to write at the end of the turn. */
 export interface TurnEnd {
   /** Called once for each time that it asked. */
   atTurnEnd(): void
 }
 
-let waiting: TurnEnd[] = []
+let working: { doAll(): void }[] = []
+let writing: TurnEnd[] = []
+let asked = false
+
+/** Work of one kind that is put off until the end of the turn, and then done for all that have some. */
+export class Batch<T> {
+  readonly #work: (one: T) => void
+  #waiting: T[] = []
+
+  constructor(work: (one: T) => void) {
+    this.#work = work
+  }
+
+  /** Puts off the work for `one`; it is done once for each time that it was added. */
+  add(one: T): void {
+    if (this.#waiting.length === 0) {
+      working.push(this)
+      ask()
+    }
+    this.#waiting.push(one)
+  }
+
+  doAll(): void {
+    const all = this.#waiting
+    this.#waiting = []
+    for (const one of all) {
+      try {
+        this.#work(one)
+      } catch (error) {
+        failed(error)
+      }
+    }
+  }
+}
 
 /** Asks to be called at the end of this turn. Who asks again while it is called is called at the end of the next one. */
 export function atTurnEnd(who: TurnEnd): void {
-  if (waiting.length === 0) setImmediate(endTurn)
-  waiting.push(who)
+  writing.push(who)
+  ask()
+}
+
+function ask(): void {
+  if (asked) return
+  asked = true
+  setImmediate(endTurn)
 }
 
 function endTurn(): void {
-  const all = waiting
-  waiting = []
+  const batches = working
+  working = []
+  for (const batch of batches) batch.doAll()
+  // What the work has written goes out in this turn, too; work that it has put off is that of the next one.
+  asked = false
+  if (working.length > 0) ask()
+  const all = writing
+  writing = []
   for (const who of all) {
     try {
       who.atTurnEnd()
     } catch (error) {
-      logger('http').error(errorFields(error), 'the end of a turn failed')
+      failed(error)
     }
   }
+}
+
+function failed(error: unknown): void {
+  logger('http').error(errorFields(error), 'the end of a turn failed')
 }

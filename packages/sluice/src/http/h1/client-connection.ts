@@ -11,6 +11,7 @@ import { type Swept, sweep } from '../sweep.ts'
 import type { BodyLimits } from './body-decoder.ts'
 import { closedEarly, malformed } from './client-errors.ts'
 import { type ClientExchangeOwner, Http1ClientExchange } from './client-exchange.ts'
+import { leaveSocket } from './leave-socket.ts'
 import { Outbox } from './outbox.ts'
 import { type ResponseHead, ResponseHeadParser } from './response-head-parser.ts'
 
@@ -250,7 +251,7 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
       const body = length === 0 ? Body.empty : this.#bodyHere(length)
       this.#at += length
       this.#complete(exchange)
-      exchange.respond(head, body)
+      exchange.respondLater(head, body)
       return
     }
     const incoming = exchange.expectBody(length, this.#bodyLimits)
@@ -277,16 +278,11 @@ export class Http1ClientConnection implements Swept, ClientExchangeOwner {
 
   /** HTTP is over on this connection: what was read ahead goes back. */
   #handOver(): Stream {
-    const socket = this.#socket
     const rest = this.#input.subarray(this.#at)
     this.#lose()
     this.#connected.readInto?.(undefined)
-    socket.pause()
-    socket.off('data', this.#onData)
-    socket.off('end', this.#onEnd)
-    socket.off('drain', this.#onDrain)
-    socket.off('close', this.#onClose)
-    if (rest.length > 0) socket.unshift(Buffer.from(rest))
+    const listeners = { data: this.#onData, end: this.#onEnd, drain: this.#onDrain, close: this.#onClose }
+    leaveSocket(this.#socket, listeners, rest)
     return this.#connected
   }
 

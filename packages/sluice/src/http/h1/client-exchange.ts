@@ -5,6 +5,7 @@ import { Body } from '../body.ts'
 import { PIECE } from '../body-streams.ts'
 import { INFORMATION_LIMIT } from '../client/limits.ts'
 import type { UpstreamExchange, UpstreamObserver, UpstreamRequest } from '../client/upstream.ts'
+import { Batch } from '../turn.ts'
 import type { BodyLimits } from './body-decoder.ts'
 import { requestHead } from './client-request.ts'
 import { IncomingBody } from './incoming-body.ts'
@@ -21,11 +22,16 @@ export interface ClientExchangeOwner {
   abandon(): void
 }
 
+const complete = new Batch<Http1ClientExchange>(exchange => exchange.goOn())
+
 export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
   readonly #owner: ClientExchangeOwner
   readonly #request: UpstreamRequest
   readonly #observer: UpstreamObserver
   #incoming: IncomingBody | undefined
+  /** A response that is complete, until it is handed on. */
+  #head: ResponseHead | undefined
+  #body: Body = Body.empty
   #outgoing: OutgoingBody | undefined
   /** The body waits for 100. */
   #held = false
@@ -181,6 +187,20 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
   /** Tells of the final response, whose body is here, or still to come. */
   respond({ status, headers }: ResponseHead, body: Body): void {
     this.#observer.responded({ status, headers, body })
+  }
+
+  /**
+   * The same at the end of the turn, for a response that is complete: the next ones that have come are read first, and
+   * then all are handed on (−8 % of a request over HTTP/2).
+   */
+  respondLater(head: ResponseHead, body: Body): void {
+    this.#head = head
+    this.#body = body
+    complete.add(this)
+  }
+
+  goOn(): void {
+    if (this.#head !== undefined) this.respond(this.#head, this.#body)
   }
 
   /** Bytes of the response's body. */
