@@ -2,7 +2,7 @@
 // What follows a request waits unread until that request has been answered.
 import type { Socket } from 'node:net'
 import { errorCode, isSluiceError, type Service, SluiceError } from '../../core/index.ts'
-import type { Connection } from '../../net/index.ts'
+import { type Connection, readDirectly, stopDirectReads } from '../../net/index.ts'
 import type { Drainable } from '../active.ts'
 import { logFailure } from '../failure.ts'
 import type { HttpLimits } from '../limits.ts'
@@ -67,7 +67,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   /** Serves the connection; settled when it has ended. */
   serve(): Promise<void> {
     const socket = this.#socket
-    socket.on('data', this.#onData)
+    readDirectly(socket, this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('drain', this.#onDrain)
     // What went wrong is seen by 'close', which always follows.
@@ -181,8 +181,8 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     this.#state = TUNNEL
     this.deadline = Number.POSITIVE_INFINITY
     this.out.flush()
-    const listeners = { data: this.#onData, end: this.#onEnd, drain: this.#onDrain }
-    leaveSocket(this.#socket, listeners, this.#input.subarray(this.#at))
+    stopDirectReads(this.#socket, this.#onData)
+    leaveSocket(this.#socket, { end: this.#onEnd, drain: this.#onDrain }, this.#input.subarray(this.#at))
     this.#drop()
     try {
       tunnel(this.#connection)
@@ -191,7 +191,6 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     }
   }
 
-  /** Lets go of what has been looked at, or will not be. */
   #drop(): void {
     this.#input = NOTHING
     this.#at = 0
@@ -199,6 +198,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
 
   #onClose(): void {
     if (this.#state === CLOSED) return
+    this.#advance()
     this.#state = CLOSED
     sweep.delete(this)
     this.#drop()

@@ -1,6 +1,6 @@
 // One HTTP/2 session of a server (RFC 9113): its life, its requests, and what it is watched for.
 import { errorFields, logger, type Service, SluiceError } from '../../core/index.ts'
-import type { Connection } from '../../net/index.ts'
+import { type Connection, readDirectly } from '../../net/index.ts'
 import type { Drainable } from '../active.ts'
 import { logFailure } from '../failure.ts'
 import type { HttpLimits } from '../limits.ts'
@@ -131,7 +131,7 @@ export class Http2Session<C extends Connection> implements Swept, Drainable, Exc
       this.#onClose()
       return this.#done.promise
     }
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk))
+    readDirectly(socket, chunk => this.#onData(chunk))
     socket.on('end', () => this.#onEnd())
     socket.on('drain', () => socket.resume())
     sweep.add(this)
