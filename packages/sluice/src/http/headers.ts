@@ -37,7 +37,7 @@ export class HeaderList implements Iterable<[name: string, value: string]> {
     }
   }
 
-  /** The fields that a parser has proved, as long as none of them has been removed. */
+  /** Those of the fields that a parser has proved; another object once one of them has been removed. */
   get section(): Section {
     return this.#section
   }

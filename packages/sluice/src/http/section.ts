@@ -9,6 +9,9 @@ import { equalsIgnoringCase } from './grammar.ts'
  */
 export type DropLine = (text: string, start: number, end: number, index: number) => boolean
 
+/** Bytes of a section that is kept in case it comes again: idle connections hold it, and what was made of it. */
+export const LONGEST_REPEATED = 2048
+
 const NO_OFFSETS: readonly number[] = []
 
 export class Section {

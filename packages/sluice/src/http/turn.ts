@@ -60,10 +60,13 @@ function ask(): void {
 function endTurn(): void {
   const batches = working
   working = []
-  for (const batch of batches) batch.doAll()
-  // What the work has written goes out in this turn, too; work that it has put off is that of the next one.
-  asked = false
-  if (working.length > 0) ask()
+  try {
+    for (const batch of batches) batch.doAll()
+  } finally {
+    // What the work has written goes out in this turn, too; work that it has put off is that of the next one.
+    asked = false
+    if (working.length > 0) ask()
+  }
   const all = writing
   writing = []
   for (const who of all) {

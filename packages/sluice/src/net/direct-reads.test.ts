@@ -113,3 +113,33 @@ describe('readDirectly', () => {
     expect(Object.hasOwn(reading, 'push')).toBe(false)
   })
 })
+
+describe('readDirectly of a socket that others read', () => {
+  it('leaves them all that comes', async () => {
+    const [reading, writing] = await pair()
+    let tapped = ''
+    let own = ''
+    reading.on('data', chunk => {
+      tapped += chunk.toString()
+    })
+    readDirectly(reading, chunk => {
+      own += chunk.toString()
+    })
+    reading.resume()
+    writing.write('one,')
+    await new Promise<void>(resolve => reading.once('data', () => resolve()))
+    writing.end('two')
+    await new Promise(resolve => reading.once('end', resolve))
+    expect([tapped, own]).toEqual(['one,two', 'one,two'])
+  })
+
+  it('leaves an override of theirs in place', async () => {
+    const [reading] = await pair()
+    const theirs = (): boolean => true
+    Object.assign(reading, { push: theirs })
+    const onData = (): void => undefined
+    readDirectly(reading, onData)
+    stopDirectReads(reading, onData)
+    expect((reading as { push: unknown }).push).toBe(theirs)
+  })
+})

@@ -243,6 +243,7 @@ export class Http1ClientExchange implements UpstreamExchange, OutgoingOwner {
   }
 
   cancel(): void {
+    this.#head = undefined
     if (this.#over) return
     this.#over = true
     this.#cancelOutgoing()

@@ -30,12 +30,11 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   readonly #taking: Taking
   readonly #scheme: 'http' | 'https'
   readonly #done = Promise.withResolvers<void>()
-
   #state = HEAD
   #draining = false
   /** The client has ended its side. */
   #ended = false
-  /** Bytes that came and have not been looked at: `#input` from `#at` on. */
+  /** Bytes that came and were not looked at: `#input` from `#at` on. */
   #input: Buffer = NOTHING
   #at = 0
   #advancing = false
@@ -155,16 +154,17 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
       this.#closing?.ignore(chunk.length)
       return
     }
-    // Only what was on its way while the socket was being paused finds something waiting.
-    this.#input = this.unread ? Buffer.concat([this.#input.subarray(this.#at), chunk]) : chunk
+    const { unread } = this
+    this.#input = unread ? Buffer.concat([this.#input.subarray(this.#at), chunk]) : chunk
     this.#at = 0
-    // All sockets are read before the first request is asked: −5 % of a small one.
-    if (this.#state === HEAD) reading.add(this)
+    // All sockets are read before the first request is asked (−5 % of it), but no more is let pile up.
+    if (this.#state === HEAD && !unread) reading.add(this)
     else this.#advance()
   }
 
   readonly #onEnd = (): void => {
     this.#advance()
+    if (this.#state === TUNNEL) return
     this.#ended = true
     if (this.#exchange?.receiving === false) this.#exchange.abort()
     this.waitsAnew()

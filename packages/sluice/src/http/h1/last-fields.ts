@@ -1,10 +1,7 @@
-// The field lines of the last section on a connection. Peers repeat themselves: a client all but the target, an upstream
+// The field lines of a section that came on a connection, the last one that seemed to come again. Peers repeat themselves: a client all but the target, an upstream
 // most of its answers within a second. What is the same to the last byte is not parsed again, and what was made of it is
 // still there (`Section.memo`).
-import { NO_FIELDS, type Section } from '../section.ts'
-
-/** Bytes. Longer ones are not kept: idle connections would hold them. */
-const MOST = 2048
+import { LONGEST_REPEATED, NO_FIELDS, type Section } from '../section.ts'
 
 /** Up to so many bytes, a loop is faster than the platform's comparison, which costs 70 ns at the least. */
 const SHORT = 64
@@ -34,7 +31,7 @@ export class LastFields {
   /** Keeps those that have been parsed, if they may well come again: the section before had as many bytes of fields. */
   keep(bytes: Buffer, start: number, end: number, fields: Section): void {
     const length = end - start
-    const isLikely = length === this.#before && length <= MOST
+    const isLikely = length === this.#before && length <= LONGEST_REPEATED
     this.#before = length
     if (!isLikely) return
     if (this.#bytes.length < length) this.#bytes = Buffer.allocUnsafeSlow(length)

@@ -194,6 +194,30 @@ describe('what is written at the end of a turn', () => {
     expect(pieces).toEqual(['a', 'bc'])
   })
 
+  it('is not mixed up by what is written while it goes out', async () => {
+    const one = recording()
+    const other = recording()
+    const third = recording()
+    const socket = one.out.direct() as unknown as Writable
+    const { _write } = socket
+    // As a socket does that lies over another one of this process.
+    socket._write = (chunk, encoding, done) => {
+      third.out.write('new')
+      other.out.write(' and more')
+      other.out.direct()
+      _write.call(socket, chunk, encoding, done)
+    }
+    one.out.write('first')
+    other.out.write('second')
+    await turn()
+    await turn()
+    expect([one, other, third].map(({ pieces }) => pieces.join(''))).toEqual([
+      'first',
+      'second and more',
+      'new',
+    ])
+  })
+
   it('is counted by the socket where it is much', () => {
     const { out, pieces } = recording()
     const much = 'x'.repeat(20_000)

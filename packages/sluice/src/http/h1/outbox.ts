@@ -123,19 +123,19 @@ export class Outbox {
   }
 
   static releaseAll(): void {
-    const outboxes = waiting
-    const heldBack = texts
-    waiting = []
-    texts = []
-    for (let at = 0; at < outboxes.length; at++) {
-      const outbox = outboxes[at] as Outbox
+    // A write may lead back here, with sockets that lie over others in this process: the lists grow meanwhile.
+    for (let at = 0; at < waiting.length; at++) {
+      const outbox = waiting[at] as Outbox
+      const text = texts[at] as string
       outbox.#place = -1
       try {
-        outbox.#release(heldBack[at] as string)
+        outbox.#release(text)
       } catch (error) {
         logger('http').error(errorFields(error), 'what was held back could not be written')
       }
     }
+    waiting = []
+    texts = []
   }
 
   #release(text: string): void {

@@ -17,7 +17,7 @@ export interface OutgoingOwner {
 }
 
 export class OutgoingBody implements BodySink {
-  /** Any other socket may still be writing from it later, and would have to copy what is lent. */
+  /** A socket that does not encrypt may still be writing from it later, and would have to copy what is lent. */
   readonly borrows: boolean
   readonly #out: Outbox
   readonly #framing: OutgoingFraming

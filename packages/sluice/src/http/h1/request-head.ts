@@ -37,6 +37,9 @@ export interface RequestHeadLimits {
 /** A method and a version are short: with the target's limit they give the line's. */
 const LINE_BESIDE_TARGET = 64
 
+/** Idle connections keep a head with a target up to this length. */
+const LONG = 1024
+
 const SP = 0x20
 
 /** Reads heads of requests one after the other. */
@@ -97,7 +100,7 @@ export class RequestHeadParser {
       return withFieldsOf(first, method, target, fields)
     }
     const head = readFields(method, target, version, fields)
-    const isFirst = fields.mayRepeat && version === '1.1'
+    const isFirst = fields.mayRepeat && version === '1.1' && target.length <= LONG
     this.#first = isFirst ? head : undefined
     this.#fields = isFirst ? fields : undefined
     return head

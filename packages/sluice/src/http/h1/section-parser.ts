@@ -85,7 +85,7 @@ export class SectionParser {
    * Looks at the bytes of `chunk` from `from` on.
    *
    * @returns the fields of the section if it is complete, which ends at `end`; the same object if all of them are the same
-   *   as in the last one. Before the next section, call `reset`.
+   *   as in one before. Before the next section, call `reset`.
    * @throws {SluiceError} `HTTP_HEAD_TOO_LARGE`, `HTTP_TARGET_TOO_LONG`, `HTTP_FIELD_MALFORMED`,
    *   `HTTP_REQUEST_LINE_MALFORMED`, and what the reader of the start line throws
    */
@@ -141,7 +141,7 @@ export class SectionParser {
     this.#stored = total
   }
 
-  /** Whether all the fields are those of the last section. Of input that is split within them that is not found out. */
+  /** Whether all the fields are those of the section that is kept. Of input that is split within them that is not found out. */
   #repeatsFrom(bytes: Buffer, at: number, end: number): boolean {
     const last = this.#last
     if (last === undefined || at + last.length > end || !last.areAt(bytes, at)) return false

@@ -3,7 +3,7 @@ import { SluiceError } from '../../core/index.ts'
 import { decimal } from '../grammar.ts'
 import { HeaderList } from '../headers.ts'
 import type { HttpLimits } from '../limits.ts'
-import { type Section, SectionWriter } from '../section.ts'
+import { LONGEST_REPEATED, type Section, SectionWriter } from '../section.ts'
 import {
   COOKIE,
   EXPECT,
@@ -46,7 +46,7 @@ export class RegularFieldsReader {
   read(received: readonly HpackField[], from: number, isTunnel: boolean): RegularFields {
     if (isTunnel) return readRegularFields(received, from, true)
     if (this.#read !== undefined && this.#isSame(received, from)) {
-      this.#read.section.mayRepeat = true
+      this.#read.section.mayRepeat = this.#read.section.text.length <= LONGEST_REPEATED
       return this.#read
     }
     this.#read = undefined
