@@ -78,6 +78,9 @@ function endTurn(): void {
   }
 }
 
-function failed(error: unknown): void {
-  logger('http').error(errorFields(error), 'the end of a turn failed')
+/** Logs a failure; where even that fails, what the others have to do still matters more. */
+export function failed(error: unknown): void {
+  try {
+    logger('http').error(errorFields(error), 'the end of a turn failed')
+  } catch {}
 }

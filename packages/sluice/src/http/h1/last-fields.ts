@@ -1,6 +1,6 @@
-// The field lines of a section that came on a connection, the last one that seemed to come again. Peers repeat themselves: a client all but the target, an upstream
-// most of its answers within a second. What is the same to the last byte is not parsed again, and what was made of it is
-// still there (`Section.memo`).
+// The field lines of a section that came on a connection, the last one that seemed to come again. Peers repeat themselves:
+// a client all but the target, an upstream most of its answers within a second. What is the same to the last byte is not
+// parsed again, and what was made of it is still there (`Section.memo`).
 import { LONGEST_REPEATED, NO_FIELDS, type Section } from '../section.ts'
 
 /** Up to so many bytes, a loop is faster than the platform's comparison, which costs 70 ns at the least. */

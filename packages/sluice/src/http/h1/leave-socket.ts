@@ -9,8 +9,7 @@ import type { Socket } from 'node:net'
  */
 export function leaveSocket(
   socket: Socket,
-  // biome-ignore lint/suspicious/noExplicitAny: as the platform has listeners
-  listeners: Readonly<Record<string, (...values: any[]) => void>>,
+  listeners: Readonly<Record<string, Parameters<Socket['off']>[1]>>,
   rest: Buffer,
 ): void {
   socket.pause()

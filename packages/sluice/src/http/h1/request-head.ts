@@ -79,8 +79,8 @@ export class RequestHeadParser {
    * Looks at the bytes of `chunk` from `from` on.
    *
    * @returns the head, which ends at `end`, if it is complete
-   * @throws {SluiceError} what is wrong with the line or a field; `HTTP_HOST_INVALID`, `HTTP_LENGTH_INVALID`, `HTTP_TRANSFER_ENCODING_INVALID`,
-   *   `HTTP_TRANSFER_ENCODING_UNSUPPORTED`, `HTTP_EXPECTATION_FAILED`, `HTTP_METHOD_UNSUPPORTED`, `HTTP_TARGET_MALFORMED`
+   * @throws {SluiceError} what is wrong with the line or a field; `HTTP_HOST_INVALID`, `HTTP_LENGTH_INVALID`,
+   *   `HTTP_TRANSFER_ENCODING_INVALID`, `HTTP_TRANSFER_ENCODING_UNSUPPORTED`, `HTTP_EXPECTATION_FAILED`, `HTTP_METHOD_UNSUPPORTED`, `HTTP_TARGET_MALFORMED`
    */
   read(chunk: Buffer, from: number): RequestHead | undefined {
     const section = this.#section
