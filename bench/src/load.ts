@@ -67,9 +67,9 @@ export function startClient(core: number, port: number, groups: string): Client 
   return clientProgram('client.entry.ts', core, [String(port), groups])
 }
 
-/** A client that sends at a fixed rate (rate.entry.ts). It never sleeps, and lets everybody else run first. */
+/** A client that sends at a fixed rate (rate.entry.ts). */
 export function rateClient(core: number, port: number): Client {
-  return clientProgram('rate.entry.ts', core, [String(port)], ['chrt', '--idle', '0'])
+  return clientProgram('rate.entry.ts', core, [String(port)])
 }
 
 /** A client that downloads slowly (slow.entry.ts). */
@@ -79,8 +79,8 @@ export function slowClient(core: number, port: number): Client {
 
 const here = dirname(fileURLToPath(import.meta.url))
 
-function clientProgram(file: string, core: number, args: string[], before: string[] = []): Client {
-  const program = startPinned(core, [...before, process.execPath, join(here, file), ...args])
+function clientProgram(file: string, core: number, args: string[]): Client {
+  const program = startPinned(core, [process.execPath, join(here, file), ...args])
   const { stdin, stdout } = program.child
   const lines = createInterface({ input: stdout })[Symbol.asyncIterator]()
   return {
