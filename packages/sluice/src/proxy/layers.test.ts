@@ -1,9 +1,9 @@
 // The layers of requests above the reverse proxy: what they decide reaches the upstream.
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { exchange, RawClient, startHttp, stopHttp } from '../../test/support/http.ts'
-import { captureLogs } from '../../test/support/logs.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { testsInHeldTime } from '../../test/support/held-time.ts'
+import { exchange, RawClient, startHttp } from '../../test/support/http.ts'
 import { answering, OK, type OriginConnection, startOrigin } from '../../test/support/raw-origin.ts'
-import { closeSockets, until } from '../../test/support/sockets.ts'
+import { until } from '../../test/support/sockets.ts'
 import { stack } from '../core/index.ts'
 import {
   accessLog,
@@ -15,16 +15,7 @@ import {
 } from '../http/index.ts'
 import { reverseProxy } from './index.ts'
 
-const logs = captureLogs()
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-})
-afterEach(async () => {
-  vi.useRealTimers()
-  await stopHttp()
-  await closeSockets()
-  logs.length = 0
-})
+const logs = testsInHeldTime()
 
 const requests = () => stack<HttpRequest, HttpResponse>()
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'

@@ -2,6 +2,7 @@
 // that comes byte by byte. Time is in the hands of the tests.
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { holdTime } from '../support/held-time.ts'
 import { exchange, RawClient, stopHttp } from '../support/http.ts'
 import { captureLogs } from '../support/logs.ts'
 import { forwarded, startProxy } from '../support/proxy.ts'
@@ -78,9 +79,7 @@ describe('an origin that is to speak TLS', () => {
 })
 
 describe('an origin that keeps silent', () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-  })
+  beforeEach(holdTime)
 
   /** Lets time pass, and then what came of it. */
   async function pass(seconds: number): Promise<void> {

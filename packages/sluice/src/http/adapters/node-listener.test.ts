@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import express from 'express'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ask, VERSIONS, type Version } from '../../../test/support/ask.ts'
+import { holdTime } from '../../../test/support/held-time.ts'
 import { exchange, RawClient } from '../../../test/support/http.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
 import { closeSockets, keep, until } from '../../../test/support/sockets.ts'
@@ -245,7 +246,7 @@ describe.each(VERSIONS)('nodeListener in a server of HTTP/%s', version => {
         }),
       ),
     )
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    holdTime()
     if (version === '2') {
       const session = connectHttp2(`http://127.0.0.1:${port}`)
       session.on('error', () => {})

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { holdTime } from '../../../test/support/held-time.ts'
 import { exchange, RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
 import { closeSockets, until } from '../../../test/support/sockets.ts'
@@ -223,7 +224,7 @@ describe('nodeHandler with upgrade', () => {
   })
 
   it('closes a tunnel in which nothing has moved for an hour', async () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    holdTime()
     const closed = Promise.withResolvers<void>()
     const port = await start((_request, socket) => {
       socket.on('close', () => closed.resolve())

@@ -1,21 +1,12 @@
 // What is waited for while bodies of upstreams' answers come, over HTTP/1.1 and HTTP/2. Time is in the hands of the tests.
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
-import { captureLogs } from '../../../test/support/logs.ts'
-import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { describe, expect, it } from 'vitest'
+import { testsInHeldTime } from '../../../test/support/held-time.ts'
+import { RawClient, startHttp } from '../../../test/support/http.ts'
+import { until } from '../../../test/support/sockets.ts'
 import { pass, startOrigin } from '../../../test/support/timed-origins.ts'
 import { reverseProxy } from '../../proxy/index.ts'
 
-const logs = captureLogs()
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-})
-afterEach(async () => {
-  vi.useRealTimers()
-  await stopHttp()
-  await closeSockets()
-  logs.length = 0
-})
+const logs = testsInHeldTime()
 
 describe.each(['http', 'h2c'] as const)('the body of an answer from %s:', scheme => {
   it('may be silent for as long as the request is still being sent', async () => {

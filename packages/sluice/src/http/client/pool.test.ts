@@ -1,25 +1,16 @@
 // The pool as the reverse proxy uses it, in front of origins that behave badly. Time is in the hands of the tests.
 import { setImmediate as turn } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
-import { captureLogs } from '../../../test/support/logs.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { testsInHeldTime } from '../../../test/support/held-time.ts'
+import { RawClient, startHttp } from '../../../test/support/http.ts'
 import { startProxy } from '../../../test/support/proxy.ts'
 import { answering, OK, type OriginConnection, startOrigin } from '../../../test/support/raw-origin.ts'
-import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { until } from '../../../test/support/sockets.ts'
 import { reverseProxy } from '../../proxy/index.ts'
 import { sendProxyHeader } from '../../proxy-protocol/index.ts'
 import { Body } from '../body.ts'
 
-const logs = captureLogs()
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-})
-afterEach(async () => {
-  vi.useRealTimers()
-  await stopHttp()
-  await closeSockets()
-  logs.length = 0
-})
+const logs = testsInHeldTime()
 
 /** Lets time pass, and then what came of it. */
 async function pass(seconds: number): Promise<void> {

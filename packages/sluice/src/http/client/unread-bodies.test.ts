@@ -1,24 +1,14 @@
 // Bodies of upstreams' answers that nobody reads. Time is in the hands of the tests. A file of its own, as sessions to a server
 // of Node 22 outlive a test, and would have its clock in the next.
 import type { ServerHttp2Stream } from 'node:http2'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
-import { captureLogs } from '../../../test/support/logs.ts'
-import { closeSockets } from '../../../test/support/sockets.ts'
+import { describe, expect, it } from 'vitest'
+import { testsInHeldTime } from '../../../test/support/held-time.ts'
+import { RawClient, startHttp } from '../../../test/support/http.ts'
 import { pass, startOrigin } from '../../../test/support/timed-origins.ts'
 import { reverseProxy } from '../../proxy/index.ts'
 import { text } from '../index.ts'
 
-const logs = captureLogs()
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-})
-afterEach(async () => {
-  vi.useRealTimers()
-  await stopHttp()
-  await closeSockets()
-  logs.length = 0
-})
+const logs = testsInHeldTime()
 
 describe.each(['http', 'h2c'] as const)('the body of an answer from %s:', scheme => {
   it('is cancelled after a minute when a layer has answered something else and let it be', async () => {

@@ -1,22 +1,13 @@
 // Slow clients. Time is in the hands of the tests: the sweep's timer and clock are replaced, sockets are real.
 import { setImmediate as turn } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
-import { captureLogs } from '../../../test/support/logs.ts'
-import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { testsInHeldTime } from '../../../test/support/held-time.ts'
+import { RawClient, startHttp } from '../../../test/support/http.ts'
+import { until } from '../../../test/support/sockets.ts'
 import { type IpAddress, listen } from '../../net/index.ts'
 import { Body, HeaderList, respond, serveHttp, text } from '../index.ts'
 
-const logs = captureLogs()
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-})
-afterEach(async () => {
-  vi.useRealTimers()
-  await stopHttp()
-  await closeSockets()
-  logs.length = 0
-})
+const logs = testsInHeldTime()
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 

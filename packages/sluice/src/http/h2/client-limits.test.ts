@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { holdTime } from '../../../test/support/held-time.ts'
 import {
   block,
   data,
@@ -23,9 +24,7 @@ import { closeSockets, until } from '../../../test/support/sockets.ts'
 import { Body } from '../index.ts'
 
 const logs = captureLogs()
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-})
+beforeEach(holdTime)
 afterEach(async () => {
   vi.useRealTimers()
   await stopHttp2()

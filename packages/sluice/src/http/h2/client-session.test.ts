@@ -1,6 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { holdTime } from '../../../test/support/held-time.ts'
 import {
   ask,
   get,
@@ -339,7 +340,7 @@ describe('a session of HTTP/2 with an upstream', () => {
   })
 
   it('sends the body after a second if the upstream keeps silent about it', async () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    holdTime()
     const { port } = await startHttp2Origin(stream => {
       const received = collect(stream)
       stream.on('end', () => answer(stream, received.body))

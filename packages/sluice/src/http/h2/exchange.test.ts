@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import http2, { type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { holdTime } from '../../../test/support/held-time.ts'
 import { startHttp, stopHttp } from '../../../test/support/http.ts'
 import {
   block,
@@ -146,7 +147,7 @@ describe('whoever observes an HTTP/2 request', () => {
   })
 
   it('hears that the client has closed the connection in the middle of an answer', async () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    holdTime()
     let gone = false
     const { port, outcomes } = await startObserved(request => {
       request.whenGone(() => {
@@ -193,7 +194,7 @@ describe('whoever observes an HTTP/2 request', () => {
   })
 
   it('hears that the client took nothing for too long', async () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    holdTime()
     const { port, outcomes } = await startObserved(() => text('hello'))
     const client = await FrameClient.connect(port, settings([1, 0], [4, 0]))
     client.send(headers(1, block(...GET)))

@@ -1,7 +1,8 @@
 // Floods over HTTP/2: each ends its session, with one log line, and nothing else suffers.
 import { setImmediate as turn } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { startHttp, stopHttp } from '../../../test/support/http.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { testsInHeldTime } from '../../../test/support/held-time.ts'
+import { startHttp } from '../../../test/support/http.ts'
 import {
   ACK,
   block,
@@ -28,20 +29,10 @@ import {
   uint32,
   windowUpdate,
 } from '../../../test/support/http2-frames.ts'
-import { captureLogs } from '../../../test/support/logs.ts'
-import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { until } from '../../../test/support/sockets.ts'
 import { text } from '../index.ts'
 
-const logs = captureLogs()
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-})
-afterEach(async () => {
-  vi.useRealTimers()
-  await stopHttp()
-  await closeSockets()
-  logs.length = 0
-})
+const logs = testsInHeldTime()
 
 /** A service that reads bodies; `/wait` waits for ever without, and `/now` answers without. */
 async function start() {

@@ -1,6 +1,7 @@
 // Uploads of a session in which others, that nobody reads, have filled what may be kept.
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { startHttp, stopHttp } from '../../../test/support/http.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { testsInHeldTime } from '../../../test/support/held-time.ts'
+import { startHttp } from '../../../test/support/http.ts'
 import {
   block,
   data,
@@ -11,20 +12,9 @@ import {
   POST,
   WINDOW_UPDATE,
 } from '../../../test/support/http2-frames.ts'
-import { captureLogs } from '../../../test/support/logs.ts'
-import { closeSockets } from '../../../test/support/sockets.ts'
 import { text } from '../index.ts'
 
-const logs = captureLogs()
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-})
-afterEach(async () => {
-  vi.useRealTimers()
-  await stopHttp()
-  await closeSockets()
-  logs.length = 0
-})
+const logs = testsInHeldTime()
 
 const FRAME = Buffer.alloc(16 * 1024)
 

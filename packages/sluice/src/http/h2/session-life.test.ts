@@ -1,7 +1,8 @@
 // How an HTTP/2 session goes on and ends: drained, watched, and kept within its memory.
 import { setImmediate as turn } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { testsInHeldTime } from '../../../test/support/held-time.ts'
+import { RawClient, startHttp } from '../../../test/support/http.ts'
 import {
   block,
   data,
@@ -18,20 +19,10 @@ import {
   WINDOW_UPDATE,
   windowUpdate,
 } from '../../../test/support/http2-frames.ts'
-import { captureLogs } from '../../../test/support/logs.ts'
-import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { until } from '../../../test/support/sockets.ts'
 import { empty, type HttpResponse, respond, text } from '../index.ts'
 
-const logs = captureLogs()
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-})
-afterEach(async () => {
-  vi.useRealTimers()
-  await stopHttp()
-  await closeSockets()
-  logs.length = 0
-})
+const logs = testsInHeldTime()
 
 const LARGEST = 2 ** 31 - 1
 

@@ -1,6 +1,7 @@
 import http2, { type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { holdTime } from '../../../test/support/held-time.ts'
 import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
 import {
   block,
@@ -487,7 +488,7 @@ describe('an HTTP/2 session', () => {
   })
 
   it('closes an idle session after 75 s, and one whose client takes nothing', async () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    holdTime()
     const { port, listener } = await startHttp(() => respond(Buffer.alloc(8_000_000)))
     const idle = connect(port)
     await answer(idle.request({ ':method': 'HEAD', ':path': '/' }))
@@ -519,7 +520,7 @@ describe('an HTTP/2 session', () => {
   })
 
   it('cuts an answer that nobody takes, also one that was given before the body had been read', async () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    holdTime()
     let body: Promise<string> | undefined
     const { port, listener } = await startHttp(request => {
       body = request.body.text()

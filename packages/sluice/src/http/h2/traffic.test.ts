@@ -1,7 +1,8 @@
 // What moves on a session: what is no flood, and who takes too little of an answer.
 import { setImmediate as turn } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { startHttp, stopHttp } from '../../../test/support/http.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { testsInHeldTime } from '../../../test/support/held-time.ts'
+import { startHttp } from '../../../test/support/http.ts'
 import {
   ACK,
   block,
@@ -19,20 +20,10 @@ import {
   WINDOW_UPDATE,
   windowUpdate,
 } from '../../../test/support/http2-frames.ts'
-import { captureLogs } from '../../../test/support/logs.ts'
-import { closeSockets, until } from '../../../test/support/sockets.ts'
+import { until } from '../../../test/support/sockets.ts'
 import { empty, respond, text } from '../index.ts'
 
-const logs = captureLogs()
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-})
-afterEach(async () => {
-  vi.useRealTimers()
-  await stopHttp()
-  await closeSockets()
-  logs.length = 0
-})
+const logs = testsInHeldTime()
 
 /** Lets time pass in steps of the sweep, with what the client does in each. */
 async function pass(seconds: number, each: (second: number) => unknown): Promise<void> {

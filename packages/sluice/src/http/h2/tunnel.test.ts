@@ -3,6 +3,7 @@ import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:htt
 import { connect as connectTcp, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { holdTime } from '../../../test/support/held-time.ts'
 import { startHttp, stopHttp } from '../../../test/support/http.ts'
 import {
   block,
@@ -309,7 +310,7 @@ describe('a tunnel over HTTP/2 (RFC 8441)', () => {
   })
 
   it('is nobody else’s business: no limit of HTTP cuts it, and a drain waits for it', async () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    holdTime()
     const tunnels: Stream[] = []
     const { port, listener } = await startHttp(() => agree(stream => tunnels.push(stream)))
     const session = await connect(port)

@@ -1,6 +1,7 @@
 // Answers that wait for their turn, where a client takes many at once and is slow.
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { startHttp, stopHttp } from '../../../test/support/http.ts'
+import { describe, expect, it, vi } from 'vitest'
+import { testsInHeldTime } from '../../../test/support/held-time.ts'
+import { startHttp } from '../../../test/support/http.ts'
 import {
   block,
   FrameClient,
@@ -9,20 +10,9 @@ import {
   settings,
   windowUpdate,
 } from '../../../test/support/http2-frames.ts'
-import { captureLogs } from '../../../test/support/logs.ts'
-import { closeSockets } from '../../../test/support/sockets.ts'
 import { Body, text } from '../index.ts'
 
-const logs = captureLogs()
-beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
-})
-afterEach(async () => {
-  vi.useRealTimers()
-  await stopHttp()
-  await closeSockets()
-  logs.length = 0
-})
+const logs = testsInHeldTime()
 
 const CHUNK = 16 * 1024
 
