@@ -1,6 +1,12 @@
 // The connections that a server has open, and one subscription to each drain signal for all of them: a listener on the
 // signal for every connection would cost more than the connection.
 
+/**
+ * Milliseconds for which a drain leaves a connection open that has just been made or answered: the next request may be on
+ * its way, or here and unread. It is answered, and the client told that it was the last.
+ */
+export const DRAIN_GRACE = 1000
+
 export interface Drainable {
   /** Finish what is in flight and begin nothing new. */
   drain(): void

@@ -1,13 +1,14 @@
 // HTTP/1.1 and HTTP/2 on one service: chosen by ALPN, or without TLS by how the connection begins.
 import { isSluiceError, type Service } from '../core/index.ts'
 import { type Connection, type Head, readHead } from '../net/index.ts'
-import { ActiveConnections } from './active.ts'
+import { ActiveConnections, DRAIN_GRACE } from './active.ts'
 import { Http1Connection } from './h1/connection.ts'
 import { Http2Session } from './h2/session.ts'
 import { PREFACE } from './h2/wire/preface.ts'
 import { type HttpLimits, httpLimits, type ServeHttpOptions } from './limits.ts'
 import type { HttpRequest } from './request.ts'
 import type { HttpResponse } from './response.ts'
+import { sweep } from './sweep.ts'
 
 /** What is read of a connection's TLS, if a layer above has terminated it. */
 interface MaybeSecure {
@@ -53,9 +54,16 @@ async function versionOf(
   limits: HttpLimits,
   active: ActiveConnections,
 ): Promise<1 | 2 | undefined> {
-  if (draining.aborted) return undefined
-  const leave = active.add({ drain: () => socket.destroy() }, draining)
   let begun = false
+  const silent = {
+    deadline: Number.POSITIVE_INFINITY,
+    expire: () => void socket.destroy(),
+    drain: () => {
+      silent.deadline = sweep.now + DRAIN_GRACE
+      sweep.add(silent)
+    },
+  }
+  const leave = active.add(silent, draining)
   try {
     const what = 'an HTTP request'
     return await readHead(socket, { timeout: limits.headTimeout, limit: PREFACE.length, what }, bytes => {
@@ -67,6 +75,7 @@ async function versionOf(
     throw error
   } finally {
     leave()
+    sweep.delete(silent)
   }
 }
 

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net'
 import { errorCode, isSluiceError, type Service, SluiceError } from '../../core/index.ts'
 import { type Connection, readDirectly, stopDirectReads } from '../../net/index.ts'
-import type { Drainable } from '../active.ts'
+import { DRAIN_GRACE, type Drainable } from '../active.ts'
 import { logFailure } from '../failure.ts'
 import type { HttpLimits } from '../limits.ts'
 import type { HttpRequest } from '../request.ts'
@@ -19,6 +19,7 @@ import { type RequestHead, RequestHeadParser } from './request-head.ts'
 import { Taking } from './taking.ts'
 
 const NOTHING = Buffer.alloc(0)
+const ignore = (): void => {}
 const reading = new Batch<ExchangeOwner>(connection => connection.waitsAnew())
 
 export class Http1Connection<C extends Connection> implements Swept, Drainable, ExchangeOwner {
@@ -43,6 +44,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   #closing: Closing | undefined
   /** Whether another request can follow the one that was answered. */
   #keepAlive = true
+  #idleSince = sweep.now
   readonly out: Outbox
   deadline: number
 
@@ -60,7 +62,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     this.#limits = limits
     this.#parser = new RequestHeadParser(limits)
     this.#taking = new Taking(connection, limits.writeTimeout)
-    this.deadline = sweep.now + limits.headTimeout
+    this.deadline = this.#idleSince + limits.headTimeout
   }
 
   /** Serves the connection; settled when it has ended. */
@@ -89,7 +91,9 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
 
   drain(): void {
     this.#draining = true
-    if (this.#state === HEAD && !this.#parser.begun && !this.unread) this.#close()
+    if (this.#state !== HEAD || this.#parser.begun || this.unread) return
+    this.deadline = this.#idleSince + DRAIN_GRACE
+    if (this.deadline < sweep.now) this.#close()
   }
 
   /** A limit in time has passed: which one, the state tells. */
@@ -126,15 +130,11 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   answered(keepAlive: boolean): void {
     this.#keepAlive = keepAlive
     const exchange = this.#exchange
-    if (exchange?.receiving !== true) {
-      this.#next()
-    } else if (exchange.reading) {
+    if (exchange?.receiving !== true) this.#next()
+    else if (!exchange.reading && !keepAlive) this.#close()
+    else {
+      if (!exchange.reading) exchange.discard()
       this.#watch()
-    } else if (keepAlive) {
-      exchange.discard()
-      this.#watch()
-    } else {
-      this.#close()
     }
     this.#advance()
   }
@@ -275,8 +275,9 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
       this.deadline = this.#taking.watch()
     } else {
       this.#state = HEAD
-      this.deadline = sweep.now + this.#limits.keepAliveTimeout
-      if (this.#draining && !this.unread) this.#close()
+      this.#idleSince = sweep.now
+      this.deadline = this.#idleSince + this.#limits.keepAliveTimeout
+      if (this.#draining) this.drain()
     }
   }
 
@@ -346,5 +347,3 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
     })
   }
 }
-
-function ignore(): void {}

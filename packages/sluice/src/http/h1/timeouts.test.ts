@@ -253,3 +253,52 @@ describe('time limits of HTTP/1.1', () => {
     expect(logs[0]).toMatchObject({ code: 'HTTP_BODY_TIMEOUT' })
   })
 })
+
+describe('a drain of HTTP/1.1', () => {
+  const POST = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello'
+
+  it('answers the next request of a client that was answered a moment ago, and says that it was the last', async () => {
+    const { port, listener } = await startHttp(async ({ body }) => text(await body.text()))
+    const client = await RawClient.connect(port)
+    await client.send(POST).until(() => client.received.endsWith('hello'))
+    listener.close()
+    await pass(0.5)
+    await client.send(POST).over()
+    client.socket.end()
+    expect(client.statuses).toEqual([200, 200])
+    expect(client.received.toLowerCase().split('connection: close')).toHaveLength(2)
+    await until(() => listener.counts.serving === 0)
+  })
+
+  it('answers the first request of a client that has just connected', async () => {
+    const { port, listener } = await startHttp(async ({ body }) => text(await body.text()))
+    const client = await RawClient.connect(port)
+    await until(() => listener.counts.serving === 1)
+    listener.close()
+    await pass(0.5)
+    await client.send(POST).over()
+    client.socket.end()
+    expect(client.statuses).toEqual([200])
+    await until(() => listener.counts.serving === 0)
+  })
+
+  it('closes connections on which nothing comes within a second, and at once those that were idle for longer', async () => {
+    const { port, listener } = await startHttp(() => text('hi'))
+    const idle = await RawClient.connect(port)
+    await idle.send(GET).until(() => idle.received.endsWith('hi'))
+    await pass(2)
+    const busy = await RawClient.connect(port)
+    await busy.send(GET).until(() => busy.received.endsWith('hi'))
+    const silent = await RawClient.connect(port)
+    await until(() => listener.counts.serving === 3)
+    listener.close()
+    await idle.over()
+    await pass(0.5)
+    expect([busy.ended, silent.ended]).toEqual([false, false])
+    await pass(1)
+    await Promise.all([busy.over(), silent.over()])
+    for (const { socket } of [idle, busy, silent]) socket.end()
+    await until(() => listener.counts.serving === 0)
+    expect(logs).toEqual([])
+  })
+})
