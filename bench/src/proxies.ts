@@ -54,7 +54,7 @@ export const onBun = {
 
 /**
  * Each has one core. V8 starts four threads for its collector whatever the machine has, and on one core its main thread
- * waits for each of them in turn: of 1 % of requests, 5 ms instead of 4.
+ * waits for each of them in turn: a 99th percentile of 5 ms instead of 4.
  */
 const ONE_CORE = ['--single-threaded-gc']
 

@@ -92,7 +92,7 @@ export class Http1Connection<C extends Connection> implements Swept, Drainable, 
   drain(): void {
     this.#draining = true
     if (this.#state !== HEAD || this.#parser.begun || this.unread) return
-    this.deadline = this.#idleSince + DRAIN_GRACE
+    this.deadline = Math.min(this.deadline, this.#idleSince + DRAIN_GRACE)
     if (this.deadline < sweep.now) this.#close()
   }
 
