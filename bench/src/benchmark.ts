@@ -129,9 +129,10 @@ async function measure(
       else await row.prepare(proxy, longer)
     }
   }
-  for (let round = 0; round < options.rounds; round++) {
+  const rounds = options.rounds * (row.often ?? 1)
+  for (let round = 0; round < rounds; round++) {
     for (const running of able) {
-      note(`${row.name}, round ${round + 1} of ${options.rounds}, ${running.kind.name}`)
+      note(`${row.name}, round ${round + 1} of ${rounds}, ${running.kind.name}`)
       const proxy = row.fresh ? await setting.start(running.kind, {}) : running
       const sample = await row.measure(proxy, setting)
       if (sample !== undefined) samples.get(running.kind)?.push(sample)

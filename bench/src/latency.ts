@@ -1,16 +1,19 @@
 // The latency row: answers at a fixed rate that leaves room, counted from when each request was due.
-import { rateClient } from './load.ts'
-import type { Kind } from './proxies.ts'
-import { every, type Row, type Sample, underRequests, withClient } from './rows.ts'
+import { type Client, rateClient } from './load.ts'
+import type { Kind, RunningProxy } from './proxies.ts'
+import { every, type Row, type Sample, underRequests, WARM_UP } from './rows.ts'
 
 /** Kept connections: more than are ever busy at half of saturation, so that requests do not wait for one. */
 const CONNECTIONS = 128
-/** Seconds of requests that are not counted: until then the client is not compiled, and may fall behind by itself. */
-const CLIENT_WARM_UP = 3
-/** Lengths of a measurement: a machine that stands still for 8 ms, as virtual ones do, is a percent of 1 second. */
-const LENGTHS = 3
+/** Seconds of requests before the first that are counted: until then the client is not compiled, nor what is asked. */
+const CLIENT_WARM_UP = 10
+/** A machine that stands still for 8 ms, as virtual ones do, is a percent of a second: many short rounds share that out. */
+const OFTEN = 3
 
 /**
+ * Each proxy has one client, which keeps its connections from round to round: what is measured is neither the client's
+ * compiler nor what becomes of 128 connections that are closed at once.
+ *
  * The rate is the same for all whose saturation allows it: half of what the slower of Sluice and nginx can do. At the
  * same rate the two do the same work, where half of its own would go easy on the slower. A proxy that is slower than
  * both has half of its own.
@@ -23,12 +26,23 @@ export function latency(): Row {
     const compared = [...saturation].filter(([{ name }]) => name === 'sluice' || name === 'nginx')
     return Math.round(Math.min(own, ...compared.map(([, rate]) => rate)) / 2)
   }
+  const clients = new Map<Kind, Client>()
+  const clientOf = async (proxy: RunningProxy, loadCore: number, rate: number): Promise<Client> => {
+    const known = clients.get(proxy.kind)
+    if (known !== undefined) return known
+    const client = rateClient(loadCore, proxy.port)
+    clients.set(proxy.kind, client)
+    await client.ask(`open ${CONNECTIONS}`)
+    await client.ask(`run ${rate} 0 ${CLIENT_WARM_UP}`)
+    return client
+  }
   return {
     name: 'latency',
     title: '99th percentile at half of saturation',
     unit: 'µs',
     bars: [{ times: 1.5, peer: 'nginx' }],
     fresh: false,
+    often: OFTEN,
     suits: every,
     async prepare(proxy, setting) {
       const { busy = 1, details } = await underRequests(proxy, setting, '/', 64, 1000)
@@ -36,14 +50,10 @@ export function latency(): Row {
     },
     async measure(proxy, { loadCore, seconds }) {
       const rate = rateFor(proxy.kind)
-      return withClient(rateClient(loadCore, proxy.port), async client => {
-        await client.ask(`open ${CONNECTIONS}`)
-        const answer = JSON.parse(
-          await client.ask(`run ${rate} ${CLIENT_WARM_UP} ${seconds * LENGTHS}`),
-        ) as Answer
-        const { p99, ...details } = answer
-        return { value: p99, count: answer.count, details: { rate, ...details } } satisfies Sample
-      })
+      const client = await clientOf(proxy, loadCore, rate)
+      const answer = JSON.parse(await client.ask(`run ${rate} ${WARM_UP} ${seconds}`)) as Answer
+      const { p99, ...details } = answer
+      return { value: p99, count: answer.count, details: { rate, ...details } } satisfies Sample
     },
   }
 }

@@ -35,6 +35,8 @@ export interface Row {
   readonly bars: readonly Bar[]
   /** Wants a proxy that has just been started. */
   readonly fresh: boolean
+  /** How many times as many rounds it has as the others; 1 if that is not said. */
+  readonly often?: number
   /** Whether it means anything for this proxy. */
   suits(kind: Kind): boolean
   /** The unmeasured load before the first measurement, where it is another than the measured one. */

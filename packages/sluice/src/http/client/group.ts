@@ -9,6 +9,12 @@ import type { Carrier } from './ticket.ts'
 /** An upstream closes a connection a moment before its own limit ends, as a request may be on its way then. */
 const HINT_MARGIN = 1000
 
+/**
+ * Milliseconds: connections that were needed at once in this time, or in as much before it, are wanted for the next such
+ * peak. To connect is dear (100 µs and more, with TLS a round trip or two as well), and a peak is the worst time for it.
+ */
+const PEAK_WINDOW = 30_000
+
 /** What a group tells the pool. */
 export interface GroupOwner {
   readonly idleTimeout: number
@@ -21,8 +27,12 @@ export interface GroupOwner {
 export class ConnectionGroup implements ClientConnectionOwner {
   readonly client: Connection | undefined
   readonly #owner: GroupOwner
-  /** The one that was used last is at the end, and is used next: others can grow old. */
+  /** The one that was used last is at the end, and is used next: those that no peak needs grow old at the beginning. */
   readonly #idle: Http1ClientConnection[] = []
+  /** How many were never needed in this window, and in the one before. */
+  #spare = 0
+  #spareBefore = 0
+  #windowEnd = 0
   readonly #sessions: Http2UpstreamSession[] = []
   /** Requests that wait for a connection of this group. */
   waiting = 0
@@ -51,12 +61,39 @@ export class ConnectionGroup implements ClientConnectionOwner {
   /** What a request can be sent on now. */
   take(): Carrier | undefined {
     for (const session of this.#sessions) if (session.available > 0) return session
-    return this.#idle.pop()
+    const carrier = this.#growingOld() ?? this.#idle.pop()
+    this.#spare = Math.min(this.#spare, this.#idle.length)
+    return carrier
+  }
+
+  /**
+   * The oldest of the connections that peaks need, if half of its time is over: used now and then it stays, and is never
+   * idle for so long that the upstream might close it.
+   */
+  #growingOld(): Http1ClientConnection | undefined {
+    const { now } = sweep
+    if (now >= this.#windowEnd) {
+      this.#spareBefore = this.#spare
+      this.#spare = this.#idle.length
+      this.#windowEnd = now + PEAK_WINDOW
+    }
+    const at = Math.min(this.#spare, this.#spareBefore)
+    const oldest = this.#idle[at]
+    if (oldest === undefined || oldest.deadline - now > this.#timeFor(oldest) / 2) return undefined
+    this.#idle.splice(at, 1)
+    return oldest
+  }
+
+  /** How long it may be idle. */
+  #timeFor({ idleHint }: Http1ClientConnection): number {
+    const { idleTimeout } = this.#owner
+    return idleHint === undefined ? idleTimeout : Math.min(idleTimeout, idleHint * 1000 - HINT_MARGIN)
   }
 
   /** An idle connection is taken and closed, to make room: whether there was one. */
   evict(): boolean {
-    const oldest = this.#idle.shift()
+    const [oldest] = this.#idle
+    // It leaves the list by itself.
     oldest?.close()
     return oldest !== undefined
   }
@@ -86,20 +123,23 @@ export class ConnectionGroup implements ClientConnectionOwner {
       connection.close()
       return
     }
-    const { idleHint } = connection
-    const hint = idleHint === undefined ? Number.POSITIVE_INFINITY : idleHint * 1000 - HINT_MARGIN
-    if (hint <= 0) {
+    const time = this.#timeFor(connection)
+    if (time <= 0) {
       connection.close()
       return
     }
     this.#idle.push(connection)
-    connection.deadline = sweep.now + Math.min(this.#owner.idleTimeout, hint)
+    connection.deadline = sweep.now + time
     this.#owner.offer(this)
   }
 
   lost(connection: Http1ClientConnection): void {
     const at = this.#idle.lastIndexOf(connection)
-    if (at >= 0) this.#idle.splice(at, 1)
+    if (at >= 0) {
+      this.#idle.splice(at, 1)
+      this.#spare = Math.max(0, this.#spare - 1)
+      this.#spareBefore = Math.max(0, this.#spareBefore - 1)
+    }
     this.#owner.left()
   }
 

@@ -4,10 +4,19 @@ import { errorCode, isSluiceError, SluiceError } from '../../core/index.ts'
 import type { Connected, Connection, Connector, Endpoint } from '../../net/index.ts'
 import { Http1ClientConnection } from '../h1/client-connection.ts'
 import { Http2UpstreamSession } from '../h2/client-session.ts'
+import { Batch } from '../turn.ts'
 import { ConnectionGroup, type GroupOwner } from './group.ts'
 import type { UpstreamLimits } from './limits.ts'
 import { Ticket, type TicketOwner } from './ticket.ts'
 import type { UpstreamExchange, UpstreamObserver, UpstreamRequest } from './upstream.ts'
+
+/**
+ * How many connections are begun in one turn of the event loop. When many requests come at once, as after a pause, those
+ * that are in use become free meanwhile, and the rest need not be made.
+ */
+const AT_ONCE = 4
+
+const connecting = new Batch<UpstreamPool>(pool => pool.goOn())
 
 export interface PoolSettings {
   readonly to: Endpoint
@@ -44,6 +53,8 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
   #open = 0
   /** Those of them that are being made for requests in the queue. */
   #making = 0
+  /** Those of them that were begun in this turn. */
+  #begun = 0
   /** Whether connections of this pool have been HTTP/2: one of them is enough for many requests. */
   #multiplexed: boolean
   #closed = false
@@ -98,8 +109,9 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
       ticket.sendOn(carrier)
       return
     }
-    // Those that connections are being made for do not wait for one that is in use.
-    const served = this.#making + (this.#hasRoom() ? 1 : 0)
+    // Those that connections are made for do not wait for one that is in use.
+    const room = this.#settings.maxConnections - this.#open
+    const served = this.#making + (this.#multiplexed ? Math.min(room, 1) : room)
     if (this.#queue.length >= this.#settings.maxWaiting + served) {
       const { maxConnections, maxWaiting } = this.#settings
       const what = `all its ${maxConnections} connections are in use, and ${maxWaiting} requests wait for one`
@@ -164,16 +176,25 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
     return group
   }
 
-  /** Makes a connection if requests wait for more than are being made; false if there is no room for one. */
+  /** The turn is over in which enough connections have been begun. */
+  goOn(): void {
+    this.#begun = 0
+    this.#connectForWaiting()
+  }
+
+  /** Makes a connection if requests wait for more than are being made; false if there can be none now. */
   #connectIfNeeded(group: ConnectionGroup): boolean {
     const wanted = this.#multiplexed ? Math.min(group.waiting, 1) : group.waiting
     if (group.connecting >= wanted) return true
+    if (this.#begun === AT_ONCE) return false
     if (!this.#hasRoom()) {
       // Closing one may lead back here.
       this.#makeRoom()
       if (group.connecting >= wanted) return true
       if (!this.#hasRoom()) return false
     }
+    if (this.#begun === 0) connecting.add(this)
+    this.#begun++
     this.#open++
     this.#making++
     group.connecting++

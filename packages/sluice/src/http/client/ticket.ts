@@ -2,6 +2,7 @@
 import { isSluiceError, SluiceError } from '../../core/index.ts'
 import type { Connection } from '../../net/index.ts'
 import type { HeaderList } from '../headers.ts'
+import { firstKept } from '../kept-shape.ts'
 import { type Swept, sweep } from '../sweep.ts'
 import type { ConnectionGroup } from './group.ts'
 import type { UpstreamExchange, UpstreamObserver, UpstreamRequest, UpstreamResponse } from './upstream.ts'
@@ -28,6 +29,8 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 /** How often a request is sent at the most. */
 const ATTEMPTS = 3
 
+const keepShape = firstKept()
+
 export class Ticket implements UpstreamExchange, UpstreamObserver, Swept {
   readonly request: UpstreamRequest
   readonly #owner: TicketOwner
@@ -46,6 +49,7 @@ export class Ticket implements UpstreamExchange, UpstreamObserver, Swept {
     this.#owner = owner
     this.request = request
     this.#observer = observer
+    keepShape(this)
   }
 
   /** Whether nobody waits for it any more. */

@@ -5,6 +5,7 @@ import { Body } from '../body.ts'
 import { PIECE } from '../body-streams.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
+import { firstKept } from '../kept-shape.ts'
 import { type AnswerListener, ask } from '../late-answer.ts'
 import { CALL_TIMEOUT, type HttpLimits } from '../limits.ts'
 import { discardBody, invalidResponse } from '../outgoing.ts'
@@ -21,6 +22,8 @@ import { responseHead } from './response-head.ts'
 
 /** Bytes of a body that nobody wants that are thrown away to keep the connection. */
 const WASTE_LIMIT = 256 * 1024
+
+const keepShape = firstKept()
 
 /** The connection that an exchange takes place on. */
 export interface ExchangeOwner {
@@ -84,6 +87,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
       body = Body.of(this.#incoming, bodyLength < 0 ? undefined : bodyLength)
     }
     this.#request = new ReceivedRequest(head, scheme, body, connection, this)
+    keepShape(this)
   }
 
   /** Whether the body of the request is still to come. */

@@ -4,6 +4,7 @@ import type { Connection } from '../../net/index.ts'
 import { Body } from '../body.ts'
 import { failureAnswer, logFailure } from '../failure.ts'
 import type { HeaderList } from '../headers.ts'
+import { firstKept } from '../kept-shape.ts'
 import { type AnswerListener, ask } from '../late-answer.ts'
 import type { HttpLimits } from '../limits.ts'
 import type { Member } from '../members.ts'
@@ -28,6 +29,8 @@ import { INTERNAL_ERROR, NO_ERROR } from './wire/frames.ts'
 
 /** How long a client may go on with a request that is answered and that nobody reads. */
 const LINGER = 5000
+
+const keepShape = firstKept()
 
 /** What waits for its turn waits for what others have, however little it has itself: as long as for so many bytes. */
 const TURN = 64 * 1024
@@ -71,6 +74,7 @@ export class Http2Exchange<C extends Connection>
     this.#stream = stream
     this.#owner = owner
     this.#answering = new Http2Answer(stream, owner.encoder, owner.traffic, this)
+    keepShape(this)
   }
 
   /**
