@@ -11,8 +11,8 @@ const CLIENT_WARM_UP = 10
 const OFTEN = 3
 
 /**
- * Each proxy has one client, which keeps its connections from round to round: what is measured is neither the client's
- * compiler nor what becomes of 128 connections that are closed at once.
+ * Each proxy has one client, which keeps its connections from round to round, but for those that the proxy closes as idle: what
+ * is measured is neither the client's compiler nor what becomes of 128 connections that are closed at once.
  *
  * The rate is the same for all whose saturation allows it: half of what the slower of Sluice and nginx can do. At the
  * same rate the two do the same work, where half of its own would go easy on the slower. A proxy that is slower than
@@ -51,6 +51,7 @@ export function latency(): Row {
     async measure(proxy, { loadCore, seconds }) {
       const rate = rateFor(proxy.kind)
       const client = await clientOf(proxy, loadCore, rate)
+      await client.ask(`open ${CONNECTIONS}`)
       const answer = JSON.parse(await client.ask(`run ${rate} ${WARM_UP} ${seconds}`)) as Answer
       const { p99, ...details } = answer
       return { value: p99, count: answer.count, details: { rate, ...details } } satisfies Sample

@@ -1,7 +1,7 @@
 // A client that sends requests at a fixed rate over kept TLS connections, whether or not answers come. Latency counts
 // from the moment at which a request was due, so that what waits behind a slow answer counts as well (no "coordinated
 // omission"). Commands on stdin, one line of answer each:
-//   open N                    connects N times, each with one request answered
+//   open N                    connects until there are N connections, each new one with one request answered
 //   run RATE WARM SECONDS     sends RATE requests per second; those due in the first WARM seconds are not counted
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -39,6 +39,7 @@ const free: Connection[] = []
 /** When the requests were due that no connection was free for. */
 const waiting: number[] = []
 let failed = ''
+let running = false
 let answered: (due: number, now: number) => void = () => {}
 
 async function open(): Promise<void> {
@@ -48,7 +49,6 @@ async function open(): Promise<void> {
     failed ||= error.message
   })
   await once(socket, 'secureConnect')
-  let ended = false
   const first = await new Promise<Buffer>(resolve => {
     const parts: Buffer[] = []
     const read = (part: Buffer): void => {
@@ -82,8 +82,10 @@ async function open(): Promise<void> {
     else connection.send(next)
   })
   socket.on('close', () => {
-    if (!ended) failed ||= 'the proxy closed a kept connection'
-    ended = true
+    // Between two runs it may: most servers close what is idle for long.
+    if (running) failed ||= 'the proxy closed a kept connection'
+    const at = free.indexOf(connection)
+    if (at >= 0) free.splice(at, 1)
   })
   free.push(connection)
 }
@@ -145,8 +147,13 @@ for await (const line of createInterface({ input: process.stdin })) {
   const [first = 0, second = 0, third = 0] = numbers.map(Number)
   let answer = 'ok'
   try {
-    if (command === 'open') await Promise.all(Array.from({ length: first }, open))
-    else if (command === 'run') answer = await run(first, second, third)
+    if (command === 'open') {
+      await Promise.all(Array.from({ length: first - free.length }, open))
+    } else if (command === 'run') {
+      running = true
+      answer = await run(first, second, third)
+      running = false
+    }
     if (failed !== '') answer = `error: ${failed}`
   } catch (error) {
     answer = `error: ${String(error)}`

@@ -67,8 +67,8 @@ export class ConnectionGroup implements ClientConnectionOwner {
   }
 
   /**
-   * The oldest of the connections that peaks need, if half of its time is over: used now and then it stays, and is never
-   * idle for so long that the upstream might close it.
+   * The oldest of the connections that peaks need, if a quarter of its time is over: used now and then it stays, and is
+   * never idle for so long that the upstream might close it.
    */
   #growingOld(): Http1ClientConnection | undefined {
     const { now } = sweep
@@ -79,7 +79,7 @@ export class ConnectionGroup implements ClientConnectionOwner {
     }
     const at = Math.min(this.#spare, this.#spareBefore)
     const oldest = this.#idle[at]
-    if (oldest === undefined || oldest.deadline - now > this.#timeFor(oldest) / 2) return undefined
+    if (oldest === undefined || oldest.deadline - now > this.#timeFor(oldest) * 0.75) return undefined
     this.#idle.splice(at, 1)
     return oldest
   }
