@@ -3,7 +3,6 @@
 // goes out: doing one thing at a time for all is faster than all things for each, as the code stays in the cache, and
 // messages for one peer go out in one piece.
 import { errorFields, logger } from '../core/index.ts'
-import { firstKept } from './kept-shape.ts'
 
 /** What has something to write at the end of the turn. */
 export interface TurnEnd {
@@ -14,7 +13,8 @@ export interface TurnEnd {
 let working: { doAll(): void }[] = []
 let writing: TurnEnd[] = []
 let asked = false
-const keepShape = firstKept()
+/** One of them, for its shape (kept-shape.ts). */
+let kept: NodeJS.Immediate | undefined
 
 /** Work of one kind that is put off until the end of the turn, and then done for all that have some. */
 export class Batch<T> {
@@ -56,7 +56,8 @@ export function atTurnEnd(who: TurnEnd): void {
 function ask(): void {
   if (asked) return
   asked = true
-  keepShape(setImmediate(endTurn))
+  const immediate = setImmediate(endTurn)
+  if (kept === undefined) kept = immediate
 }
 
 function endTurn(): void {

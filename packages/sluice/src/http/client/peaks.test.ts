@@ -5,17 +5,21 @@ import { testsInHeldTime } from '../../../test/support/held-time.ts'
 import { RawClient, startHttp } from '../../../test/support/http.ts'
 import { answering, OK, startOrigin } from '../../../test/support/raw-origin.ts'
 import { until } from '../../../test/support/sockets.ts'
-import { reverseProxy } from '../../proxy/index.ts'
+import type { Connection, ConnectLayer } from '../../net/index.ts'
+import { type ReverseProxyOptions, reverseProxy } from '../../proxy/index.ts'
 
 testsInHeldTime()
 
 type Origin = Awaited<ReturnType<typeof startOrigin>>
 
+/** As PROXY headers have it: connections that each speak for a client. */
+const perClient: ConnectLayer = Object.assign<ConnectLayer, object>(next => next, { perClient: true })
+
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
 /** Clients of a proxy whose requests reach it in the same turn of the event loop, once `go` is called. */
-async function startClients(origin: Origin, count: number) {
-  const proxy = reverseProxy(origin.url)
+async function startClients(url: string, count: number, options: ReverseProxyOptions<Connection> = {}) {
+  const proxy = reverseProxy(url, options)
   const waiting: (() => void)[] = []
   let together = false
   const { port } = await startHttp(async request => {
@@ -29,15 +33,16 @@ async function startClients(origin: Origin, count: number) {
       const before = one.statuses.length
       return one.send(GET).until(() => one.statuses.length > before && one.received.endsWith('ok'))
     },
-    /** Asks by all clients at once. */
-    askTogether: async () => {
+    /** Asks by all clients at once, or by some of them. */
+    askTogether: async (some = clients) => {
       together = true
-      for (const client of clients) client.send(GET)
-      await until(() => waiting.length === count)
+      for (const client of some) client.send(GET)
+      await until(() => waiting.length === some.length)
       together = false
       for (const go of waiting.splice(0)) go()
     },
-    answered: () => until(() => clients.every(client => client.received.endsWith('ok'))),
+    answered: (some = clients) => until(() => some.every(client => client.received.endsWith('ok'))),
+    clients,
   }
 }
 
@@ -55,10 +60,10 @@ const open = ({ connections }: Origin): number => connections.filter(({ over }) 
 describe('a peak', () => {
   it('makes connections a few at a time, as those that are in use become free', async () => {
     const origin = await startOrigin(answering(OK))
-    const clients = await startClients(origin, 200)
+    const clients = await startClients(origin.url, 200)
     await clients.askTogether()
     await clients.answered()
-    expect(origin.connections.length).toBeLessThan(100)
+    expect(origin.connections.length).toBeLessThan(150)
   })
 
   it('makes one for each request if none becomes free', async () => {
@@ -71,7 +76,7 @@ describe('a peak', () => {
       await asked
       await connection.send(OK)
     })
-    const clients = await startClients(origin, 50)
+    const clients = await startClients(origin.url, 50)
     await clients.askTogether()
     await until(() => origin.received.filter(text => text.endsWith('\r\n\r\n')).length === 50)
     answer()
@@ -80,7 +85,7 @@ describe('a peak', () => {
 
   it('leaves connections that are kept for the next one, by using each now and then', async () => {
     const origin = await startOrigin(answering(OK))
-    const clients = await startClients(origin, 3)
+    const clients = await startClients(origin.url, 3)
     await clients.askTogether()
     await clients.answered()
     const most = origin.connections.length
@@ -95,10 +100,36 @@ describe('a peak', () => {
 
   it('leaves none that are idle for longer than their time when nobody asks', async () => {
     const origin = await startOrigin(answering(OK))
-    const clients = await startClients(origin, 3)
+    const clients = await startClients(origin.url, 3)
     await clients.askTogether()
     await clients.answered()
     await asking(5, async () => {})
     await until(() => open(origin) === 0)
+  })
+
+  it('refuses nobody whom a connection can be made for, where each client has its own', async () => {
+    const origin = await startOrigin(() => undefined)
+    const { askTogether, clients } = await startClients(origin.url.replace('http:', 'h2c:'), 20, {
+      connect: perClient,
+      maxWaiting: 0,
+    })
+    await askTogether()
+    await until(() => origin.connections.length === 20)
+    expect(clients.flatMap(client => client.statuses)).toEqual([])
+  })
+
+  it('refuses nobody who can have the place of a connection that another client has left idle', async () => {
+    const origin = await startOrigin(answering(OK))
+    const { askTogether, answered, clients } = await startClients(origin.url, 20, {
+      connect: perClient,
+      maxConnections: 10,
+      maxWaiting: 0,
+    })
+    const [former, latter] = [clients.slice(0, 10), clients.slice(10)]
+    await askTogether(former)
+    await answered(former)
+    await askTogether(latter)
+    await until(() => latter.every(client => client.statuses.length === 1))
+    expect(latter.flatMap(client => client.statuses)).toEqual(latter.map(() => 200))
   })
 })

@@ -11,7 +11,7 @@ import { Ticket, type TicketOwner } from './ticket.ts'
 import type { UpstreamExchange, UpstreamObserver, UpstreamRequest } from './upstream.ts'
 
 /**
- * How many connections are begun in one turn of the event loop. When many requests come at once, as after a pause, those
+ * How many connections are begun in one turn of the event loop (in the first, as many again at its end). When many requests come at once, as after a pause, those
  * that are in use become free meanwhile, and the rest need not be made.
  */
 const AT_ONCE = 4
@@ -110,10 +110,12 @@ export class UpstreamPool implements TicketOwner, GroupOwner {
       return
     }
     // Those that connections are made for do not wait for one that is in use.
-    const room = this.#settings.maxConnections - this.#open
-    const served = this.#making + (this.#multiplexed ? Math.min(room, 1) : room)
-    if (this.#queue.length >= this.#settings.maxWaiting + served) {
-      const { maxConnections, maxWaiting } = this.#settings
+    const { maxConnections, maxWaiting, perClient } = this.#settings
+    const room = maxConnections - this.#open
+    const served = this.#making + (this.#multiplexed && !perClient ? Math.min(room, 1) : room)
+    const most = maxWaiting + served
+    // An idle connection of another client makes room; they are counted only where it matters.
+    if (this.#queue.length >= most && this.#queue.length >= most + this.counts.idle) {
       const what = `all its ${maxConnections} connections are in use, and ${maxWaiting} requests wait for one`
       ticket.fail(new SluiceError('HTTP_QUEUE_FULL', what))
       return

@@ -49,7 +49,6 @@ export class Ticket implements UpstreamExchange, UpstreamObserver, Swept {
     this.#owner = owner
     this.request = request
     this.#observer = observer
-    keepShape(this)
   }
 
   /** Whether nobody waits for it any more. */
@@ -118,6 +117,7 @@ export class Ticket implements UpstreamExchange, UpstreamObserver, Swept {
   }
 
   responded(response: UpstreamResponse): void {
+    keepShape(this, this.request, response.body)
     this.#observer.responded(response)
   }
 

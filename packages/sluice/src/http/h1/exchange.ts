@@ -87,7 +87,6 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
       body = Body.of(this.#incoming, bodyLength < 0 ? undefined : bodyLength)
     }
     this.#request = new ReceivedRequest(head, scheme, body, connection, this)
-    keepShape(this)
   }
 
   /** Whether the body of the request is still to come. */
@@ -276,6 +275,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
     })
     const { framing, length, text } = head
     const { body } = response
+    keepShape(this, this.#request, body)
     if (framing !== 'none' && body.used && body.length !== 0) {
       throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
     }

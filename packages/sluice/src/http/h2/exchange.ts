@@ -74,7 +74,6 @@ export class Http2Exchange<C extends Connection>
     this.#stream = stream
     this.#owner = owner
     this.#answering = new Http2Answer(stream, owner.encoder, owner.traffic, this)
-    keepShape(this)
   }
 
   /**
@@ -259,6 +258,7 @@ export class Http2Exchange<C extends Connection>
 
   #write(response: HttpResponse): void {
     const tunnel = this.#answering.write(response, this.#request)
+    if (this.#request !== undefined) keepShape(this, this.#request, response.body)
     if (tunnel === undefined) return
     // The stream is the tunnel's from here on, with its limits, until it is closed.
     this.#over = true
