@@ -1,8 +1,11 @@
 // A reverse proxy for tests, on a port of its own, and what it adds to the requests that it forwards.
 import type { ServeHttpOptions } from '../../src/http/index.ts'
-import type { Connection } from '../../src/net/index.ts'
+import type { Connection, ConnectLayer } from '../../src/net/index.ts'
 import { type ReverseProxyOptions, reverseProxy } from '../../src/proxy/index.ts'
 import { startHttp } from './http.ts'
+
+/** As PROXY headers have it: connections that each speak for a client. */
+export const perClient: ConnectLayer = Object.assign<ConnectLayer, object>(next => next, { perClient: true })
 
 export async function startProxy(
   to: string | readonly string[],

@@ -3,17 +3,15 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
 import { testsInHeldTime } from '../../../test/support/held-time.ts'
 import { RawClient, startHttp } from '../../../test/support/http.ts'
+import { perClient } from '../../../test/support/proxy.ts'
 import { answering, OK, startOrigin } from '../../../test/support/raw-origin.ts'
 import { until } from '../../../test/support/sockets.ts'
-import type { Connection, ConnectLayer } from '../../net/index.ts'
+import type { Connection } from '../../net/index.ts'
 import { type ReverseProxyOptions, reverseProxy } from '../../proxy/index.ts'
 
 testsInHeldTime()
 
 type Origin = Awaited<ReturnType<typeof startOrigin>>
-
-/** As PROXY headers have it: connections that each speak for a client. */
-const perClient: ConnectLayer = Object.assign<ConnectLayer, object>(next => next, { perClient: true })
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 

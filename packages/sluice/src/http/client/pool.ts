@@ -11,8 +11,8 @@ import { Ticket, type TicketOwner } from './ticket.ts'
 import type { UpstreamExchange, UpstreamObserver, UpstreamRequest } from './upstream.ts'
 
 /**
- * How many connections are begun in one turn of the event loop (in the first, as many again at its end). When many requests come at once, as after a pause, those
- * that are in use become free meanwhile, and the rest need not be made.
+ * How many connections are begun in one turn of the event loop; in the first, as many again at its end. When many requests
+ * come at once, as after a pause, those that are in use become free meanwhile, and the rest need not be made.
  */
 const AT_ONCE = 4
 

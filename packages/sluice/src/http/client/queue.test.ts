@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { RawClient, startHttp, stopHttp } from '../../../test/support/http.ts'
 import { captureLogs } from '../../../test/support/logs.ts'
+import { perClient } from '../../../test/support/proxy.ts'
 import { answering, OK, startOrigin } from '../../../test/support/raw-origin.ts'
 import { closeSockets, until } from '../../../test/support/sockets.ts'
 import type { Connection, ConnectLayer } from '../../net/index.ts'
@@ -14,9 +15,6 @@ afterEach(async () => {
   await closeSockets()
   logs.length = 0
 })
-
-/** As PROXY headers have it: connections that each speak for a client. */
-const perClient: ConnectLayer = Object.assign<ConnectLayer, object>(next => next, { perClient: true })
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 

@@ -117,7 +117,7 @@ export class Ticket implements UpstreamExchange, UpstreamObserver, Swept {
   }
 
   responded(response: UpstreamResponse): void {
-    keepShape(this, this.request, response.body)
+    keepShape(this, this.request, response)
     this.#observer.responded(response)
   }
 

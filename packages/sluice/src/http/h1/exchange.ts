@@ -275,7 +275,7 @@ export class Http1Exchange<C extends Connection> implements OutgoingOwner, Reque
     })
     const { framing, length, text } = head
     const { body } = response
-    keepShape(this, this.#request, body)
+    keepShape(this, this.#request, response)
     if (framing !== 'none' && body.used && body.length !== 0) {
       throw new SluiceError('HTTP_BODY_USED', 'the body of the response has been read already')
     }

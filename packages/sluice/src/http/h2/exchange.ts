@@ -258,7 +258,7 @@ export class Http2Exchange<C extends Connection>
 
   #write(response: HttpResponse): void {
     const tunnel = this.#answering.write(response, this.#request)
-    if (this.#request !== undefined) keepShape(this, this.#request, response.body)
+    if (this.#request !== undefined) keepShape(this, this.#request, response)
     if (tunnel === undefined) return
     // The stream is the tunnel's from here on, with its limits, until it is closed.
     this.#over = true
